@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, netfleet.conntrack contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+# This file is private to the collection.
+"""The nouns between reading and writing: Change, Step, Plan; and how a Plan is shown.
+
+Pure: no files, no Ansible.
+"""
+from typing import Any, Callable, NamedTuple, Tuple
+
+RUNNING = "running"
+BOOT = "boot"
+
+
+class ConntrackError(Exception):
+    """A fault whose text is for the user."""
+
+
+class Change(NamedTuple):
+    """One difference between what is and what is wanted."""
+
+    part: str
+    name: str
+    layer: str  # running or boot
+    before: Any  # None: not there
+    after: Any
+    why: str = ""
+
+
+class Step(NamedTuple):
+    """One write to the machine. A step with ``value`` None takes the file away."""
+
+    action: str  # file, script (a file that can be run), value or run
+    target: str  # a path; of a command, what it is for
+    value: Any  # text; of a command, its list of arguments, or None where only taking it back does something
+    undo: Any = ()  # of a command: the commands that take it back, in order, each a list of arguments
+
+
+def reread(steps, target, command):
+    """``steps`` that write files, and a command that makes a program read them, also when they are taken back.
+
+    What is undone is undone in reverse, so the command that follows the files then stands before them.
+    """
+    if not steps:
+        return ()
+    return (Step("run", target, None, (command,)),) + tuple(steps) + (Step("run", target, command),)
+
+
+class Plan(NamedTuple):
+    """Changes, and the steps that make them, in the order in which they are safe."""
+
+    changes: Tuple[Change, ...] = ()
+    steps: Tuple[Step, ...] = ()
+    warnings: Tuple[str, ...] = ()
+    refusals: Tuple[str, ...] = ()
+    files: Tuple[Tuple[str, Any, Any], ...] = ()  # (path, text before, text after) of own files that change
+    memo: Any = None  # what the part wants remembered on the host: a dict, or None to forget it
+    cache: Any = None  # (path, text) of what only saves the next run work; it is no change
+    returns: Any = None  # a dict: what the module returns besides
+
+
+class Part(NamedTuple):
+    """One subject: how it is read from a host, and planned; everything else is the transaction's."""
+
+    name: str
+    read: Callable  # (host, options) -> state
+    plan: Callable  # (state, options) -> Plan
+    prove: Any = None  # (host, options) -> what the module returns besides; raises ConntrackError where it does not hold
+
+
+def shown(value):
+    """A value as people write it."""
+    if value is None:
+        return "(not there)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _layer_diff(plan, layer):
+    changes = [c for c in plan.changes if c.layer == layer and not c.name.startswith("/")]
+    if not changes:
+        return []
+    sides = ["".join("%s = %s\n" % (c.name, shown(getattr(c, side))) for c in changes) for side in ("before", "after")]
+    return [{"before_header": layer, "after_header": layer, "before": sides[0], "after": sides[1]}]
+
+
+def diff(plan):
+    """What ``--diff`` shows: a pair a layer, then a pair for each own file that changes."""
+    files = [
+        {"before_header": path, "after_header": path, "before": before or "", "after": after or ""}
+        for path, before, after in plan.files
+    ]
+    return _layer_diff(plan, RUNNING) + _layer_diff(plan, BOOT) + files

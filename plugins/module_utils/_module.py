@@ -1,0 +1,62 @@
+# Copyright: (c) 2026, netfleet.conntrack contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+# This file is private to the collection.
+"""The frame of every module: where AnsibleModule and the rest of the collection meet."""
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.errors import UnsupportedError
+
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _transaction
+from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
+from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
+
+
+def _faults(found):
+    """Yield a text for every argument that is wrong."""
+    if found.unsupported_parameters:
+        names = (name if isinstance(name, str) else ".".join(name) for name in found.unsupported_parameters)
+        yield "no such option: %s" % ", ".join(sorted(names))
+    for error in found.errors:
+        if not isinstance(error, UnsupportedError):
+            yield error.msg.rstrip(".")
+
+
+class Module(AnsibleModule):
+    """An AnsibleModule that keeps what is wrong with its arguments, so that it is said together with all else."""
+
+    def __init__(self, spec):
+        self.faults = []
+        self._checking = True
+        super().__init__(argument_spec=spec, supports_check_mode=True)
+        self._checking = False
+
+    def fail_json(self, msg, **kwargs):
+        """Fail; while the arguments are being checked, only remember what is wrong with them."""
+        found = getattr(self, "validation_result", None)
+        if self._checking and found is not None and found.error_messages:
+            self.faults = list(_faults(found))
+        else:
+            super().fail_json(msg=msg, **kwargs)
+
+    def host(self):
+        """The machine that this module runs on."""
+        return Host(run=self._command, replace=self.atomic_move)
+
+    def _command(self, argv, data):
+        return self.run_command(argv, data=data, binary_data=True, environ_update={"LC_ALL": "C", "LANGUAGE": "C"})
+
+    def apply(self, part):
+        """Bring a part about, or say in check mode what that takes."""
+        try:
+            result = _transaction.execute(self.host(), part, self.params, self.check_mode, self.faults)
+        except ConntrackError as error:
+            self.fail_json(msg=str(error))
+        for text in result.pop("warnings"):
+            self.warn(text)
+        self.exit_json(**result)
+
+    def answer(self, read):
+        """Return what ``read`` (host, options) sees."""
+        if self.faults:
+            self.fail_json(msg="; ".join(self.faults))
+        self.exit_json(**read(self.host(), self.params))

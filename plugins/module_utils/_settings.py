@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, netfleet.conntrack contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+# This file is private to the collection.
+"""The part "settings": table, timeouts and tracking, in the running kernel and at every boot.
+
+The options are the whole of what is wanted: what an earlier run set and this one no longer
+names goes back to what it was before the first run. C(absent) is a request that names nothing.
+"""
+from typing import Any, NamedTuple
+
+from ansible_collections.netfleet.conntrack.plugins.module_utils import (
+    _boot,
+    _boot_read,
+    _initrd,
+    _kernel,
+    _obstacles,
+    _own,
+    _sizing,
+    _wanted,
+)
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, CATALOGUE
+from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, RUNNING, Change, Part, Plan, Step, reread
+from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import memo
+
+NAME = "settings"
+# Lowering these comes before lowering their partners, whose rows stand first in the catalogue:
+# a table must never be fuller than its limit, nor a low threshold above the high one.
+FIRST_WHEN_LOWERED = ("max", "frag6_low_thresh")
+OWN = (_own.MODPROBE, _own.MODULES_LOAD, _own.UDEV, _own.SYSCTL)
+
+
+class State(NamedTuple):
+    """What the part sees of a host."""
+
+    kernel: Any  # _kernel.Kernel
+    inputs: Any  # _boot.BootInputs
+    boot: Any  # _boot.Boot: what the next boot would give as things stand
+    own: Any  # dict: path of each own file -> its text, or None
+    memo: Any  # dict: first (name -> value before the first run), auto (its earlier answer)
+    initrd: Any  # _initrd.Tools: what makes the initramfs, or None
+    udev: bool  # udev is running
+    sysctl_program: str  # what a udev rule runs to apply our values
+
+
+def read(host, dummy_options):
+    """Read everything that a plan needs."""
+    inputs = _boot_read.read(host)
+    kernel = _kernel.read(host, inputs)
+    return State(
+        kernel=kernel,
+        inputs=inputs,
+        boot=_boot.boot(inputs),
+        own=dict((path, host.read(path)) for path in OWN),
+        memo=memo(host, NAME),
+        initrd=_initrd.tools(host, kernel.release),
+        udev=host.exists("/run/udev/control"),
+        sysctl_program=_own.sysctl_program(host.exists),
+    )
+
+
+def plan(state, options):
+    """What makes ``options`` hold now and at every boot, in the order in which it is safe."""
+    want = _wanted.wanted(state, options)
+    at_boot = want.values if options.get("at_boot", True) else {}
+    files = _own.settings_files(at_boot, state.kernel.builtin, state.sysctl_program, state.own[_own.MODULES_LOAD])
+    after = _boot.boot(_initrd.renewed(_boot.with_files(state.inputs, files), files))
+    running = _running_changes(state, want.values, after)
+    renewal = _initrd.changes(NAME, state.inputs, files, state.own)
+    changes = tuple(running) + tuple(_boot_changes(state, at_boot, after)) + tuple(_file_changes(state, files)) + renewal
+    refusals = (
+        want.refusals
+        + tuple(_obstacles.obstacles(state, want.values, at_boot))
+        + tuple(_obstacles.write_obstacles(state, [c.name for c in running if c.name in BY_NAME]))
+        + tuple(_obstacles.boot_obstacles(state, after, at_boot))
+    )
+    return Plan(
+        changes=changes,
+        steps=_initrd.around(_file_steps(state, files), state.initrd, renewal) + _running_steps(state, running),
+        warnings=want.warnings + after.problems,
+        refusals=refusals,
+        files=tuple((p, state.own[p], files[p]) for p in OWN if state.own[p] != files[p]),
+        memo=_memo(state, want),
+        cache=(_boot_read.CACHE, state.inputs.initramfs_cache if want.values else None),
+        returns=_returns(state, want, after),
+    )
+
+
+def _returns(state, want, after):
+    return {
+        "memory": want.memory,
+        "settings": dict((name, BY_NAME[name].shown(value)) for name, value in want.values.items()),
+        "boot": dict((n, {"value": BY_NAME[n].shown(v.value), "source": v.source}) for n, v in after.values.items()),
+        "kernel_command_line": _command_line(state, want.values),
+    }
+
+
+def _command_line(state, values):
+    """What only the command line can give built-in connection tracking: NAT's table keeps the size of its start."""
+    wanted = "buckets" in values and state.kernel.builtin
+    return "nf_conntrack.hashsize=%d" % values["buckets"] if wanted else ""
+
+
+# The running kernel
+
+
+def _running_changes(state, values, after):
+    """What to change in the running kernel; before its module is loaded, everything that is asked for."""
+    first = state.memo.get("first", {})
+    targets = dict((n, first[n] if first[n] is not None else _default(after, n)) for n in first if n not in values)
+    targets.update(values)
+    found = [_running_change(state, s, targets[s.name], s.name in values) for s in CATALOGUE if s.name in targets]
+    changes = [change for change in found if change]
+    return _load_change(state, changes) + sorted(changes, key=_rank)
+
+
+def _default(after, name):
+    """What a host whose module was not loaded before the first run goes back to."""
+    return after.values[name].value
+
+
+def _running_change(state, setting, target, asked):
+    before = state.kernel.running.get(setting.name)
+    if setting.access == "boot" or target is None or _same(state, setting, before, target):
+        return None
+    if not asked and before is None:
+        return None
+    why = "" if asked else "as before the first run"
+    return Change(NAME, setting.name, RUNNING, setting.shown(before), setting.shown(target), why)
+
+
+def _same(state, setting, before, target):
+    if setting.name == "buckets" and before is not None:
+        return _sizing.round_buckets(before, state.kernel.page_size) == _sizing.round_buckets(target, state.kernel.page_size)
+    return before == target
+
+
+def _rank(change):
+    lowered = change.before is not None and change.after < change.before
+    return 0 if lowered and change.name in FIRST_WHEN_LOWERED else 1
+
+
+def _load_change(state, changes):
+    if state.kernel.available or not changes:
+        return []
+    return [Change(NAME, "nf_conntrack", RUNNING, "not loaded", "loaded", "its settings exist only while it is loaded")]
+
+
+def _running_steps(state, changes):
+    return tuple(_running_step(state, change) for change in changes)
+
+
+def _running_step(state, change):
+    if change.name not in BY_NAME:
+        return Step("run", "loading nf_conntrack", ["modprobe", "nf_conntrack"], (["modprobe", "-r", "nf_conntrack"],))
+    return Step("value", _obstacles.value_path(state, change.name), str(int(change.after)))
+
+
+# The next boot
+
+
+def _boot_changes(state, values, after):
+    """Every value that the next boot would give otherwise than now: those asked for, and those let go."""
+    for setting in CATALOGUE:
+        before, target = state.boot.values.get(setting.name), after.values.get(setting.name)
+        if target is None or before is not None and before.value == target.value:
+            continue
+        why = target.source if setting.name in values else "it follows from the others: " + target.source
+        yield Change(NAME, setting.name, BOOT, setting.shown(before and before.value), setting.shown(target.value), why)
+
+
+def _file_changes(state, files):
+    for path in OWN:
+        if state.own[path] != files[path]:
+            before = "absent" if state.own[path] is None else "outdated"
+            yield Change(NAME, path, BOOT, before, "absent" if files[path] is None else "current", "our own file")
+
+
+def _file_steps(state, files):
+    steps = tuple(Step("file", path, files[path]) for path in OWN if state.own[path] != files[path])
+    if any(step.target == _own.UDEV for step in steps) and state.udev:
+        return reread(steps, "telling udev of its new rule", _own.RELOAD_UDEV)
+    return steps
+
+
+def _memo(state, want):
+    """First values and the answer of C(auto), to be kept while anything is ours; None when nothing is."""
+    if not want.values:
+        return None
+    first = dict((n, v) for n, v in state.memo.get("first", {}).items() if n in want.values)
+    for name in want.values:
+        if BY_NAME[name].access == "rw":
+            first.setdefault(name, state.kernel.running.get(name))
+    return {"first": first, "auto": want.auto}
+
+
+PART = Part(NAME, read, plan)

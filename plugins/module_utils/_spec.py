@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, netfleet.conntrack contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+# This file is private to the collection.
+"""What users may ask for: argument specs and checks of a request, all from the catalogue.
+
+Pure: no files, no Ansible.
+"""
+import re
+
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, settable
+
+AUTO = "auto"
+GROUPS = ("table", "timeouts", "tracking")
+# What the option "table" holds besides settings: (type, default, low, high).
+SIZING = {
+    "memory_share": ("float", 0.05, 0.0001, 0.9),
+    "load_factor": ("float", 1.0, 0.125, 8.0),
+    "never_lower": ("bool", False, None, None),
+}
+
+
+def settings_spec():
+    """The argument spec of the module C(settings)."""
+    spec = dict((group, {"type": "dict", "options": group_spec(group)}) for group in GROUPS)
+    spec["at_boot"] = {"type": "bool", "default": True}
+    spec["state"] = {"type": "str", "default": "present", "choices": ["present", "absent"]}
+    return spec
+
+
+def group_spec(group):
+    """The options of one group of settings; sizes are texts because they may be C(auto)."""
+    options = dict((s.name, {"type": "str" if group == "table" else s.type}) for s in settable(group))
+    if group == "table":
+        options.update((name, {"type": row[0], "default": row[1]}) for name, row in SIZING.items())
+    return options
+
+
+def requested(options):
+    """What is asked for: a dict of name to number, ``AUTO``, or whatever else was given, in catalogue order."""
+    found = {}
+    for group in GROUPS:
+        given = options.get(group)
+        if isinstance(given, dict):
+            found.update((s.name, _number(given[s.name])) for s in settable(group) if given.get(s.name) is not None)
+    return found
+
+
+def sizing(options):
+    """The values that steer ``auto``: as given, or by default where nothing sound is given."""
+    return dict((name, _given(options, name) if _sound(name, _given(options, name)) else row[1]) for name, row in SIZING.items())
+
+
+def _given(options, name):
+    table = options.get("table")
+    found = table.get(name) if isinstance(table, dict) else None
+    return SIZING[name][1] if found is None else found
+
+
+def _sound(name, value):
+    low, high = SIZING[name][2:]
+    return low is None or isinstance(value, (int, float)) and low <= value <= high
+
+
+def problems(options):
+    """Yield a text for everything in a request that no kernel would take."""
+    for name, value in requested(options).items():
+        text = _problem(BY_NAME[name], value)
+        if text:
+            yield text
+    for name in SIZING:
+        if not _sound(name, _given(options, name)):
+            yield "table.%s: %s is not between %s and %s" % ((name, _given(options, name)) + SIZING[name][2:])
+
+
+def option(setting):
+    """The path of the option that holds a setting, as users write it."""
+    return "%s.%s" % (setting.group, setting.name)
+
+
+def _number(value):
+    if isinstance(value, bool):
+        return int(value)
+    # Decimal digits only: the kernel would read 0x10 as 16 and 010 as 8.
+    return int(value) if re.match(r"-?[0-9]+$", str(value)) else value
+
+
+def _problem(setting, value):
+    if value == AUTO and setting.group == "table":
+        return None
+    low, high = setting.bounds
+    if not isinstance(value, int):
+        # What is not a number elsewhere than in the table was refused by the argument spec.
+        return "%s: %s is not a whole number or auto" % (option(setting), value) if setting.group == "table" else None
+    if low <= value <= high:
+        return None
+    unit = " " + setting.unit if setting.unit else ""
+    return "%s: %d is not between %d and %d%s%s" % (option(setting), value, low, high, unit, _why_not(setting, value))
+
+
+def _why_not(setting, value):
+    if setting.unit == "seconds" and value < 1:
+        return " (the kernel would accept it and track nothing in that state)"
+    if setting.name == "max" and value == 0:
+        return " (0 means no limit on older kernels and is refused by newer ones)"
+    return ""

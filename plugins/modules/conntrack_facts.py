@@ -1,0 +1,126 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, netfleet.conntrack contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: conntrack_facts
+short_description: State of connection tracking as facts
+version_added: 0.1.0
+author: netfleet.conntrack contributors (@netfleet)
+description:
+  - Says how full the table is, what it costs, every setting now and at the next boot with the file that decides, whether
+    packets are really tracked, and the counters.
+  - Looking changes nothing. No module is loaded, no table is registered, and no packet is sent unless O(probe=true).
+  - Never fails; a host without connection tracking gives C(available) as false. So it can be put into C(facts_modules).
+extends_documentation_fragment:
+  - netfleet.conntrack.attributes
+  - netfleet.conntrack.attributes.facts_module
+  - netfleet.conntrack.attributes.actiongroup_conntrack
+options:
+  probe:
+    description:
+      - Send one datagram of each family over loopback and see whether it is tracked. It leaves an entry of 30 seconds.
+      - Without it C(tracking) may be V(unknown) where the rules cannot be read.
+    type: bool
+    default: false
+notes:
+  - Without root, C(tracking) is V(unknown) and some settings are missing.
+seealso:
+  - module: netfleet.conntrack.settings
+"""
+
+EXAMPLES = r"""
+- name: Read the state of connection tracking
+  netfleet.conntrack.conntrack_facts:
+
+- name: Stop when the table is nearly full
+  ansible.builtin.assert:
+    that: ansible_facts.netfleet_conntrack.usage < 0.8
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The facts.
+  returned: always
+  type: dict
+  contains:
+    netfleet_conntrack:
+      description: The state of connection tracking.
+      returned: always
+      type: dict
+      contains:
+        schema_version:
+          description: Grows when the meaning of a name changes.
+          type: int
+        available:
+          description: Whether connection tracking is in the kernel.
+          type: bool
+        error:
+          description: Why the host could not be read; else empty.
+          type: str
+        builtin:
+          description: Whether it is built in, and not a module.
+          type: bool
+        kernel:
+          description: The kernel's release.
+          type: str
+        namespace:
+          description: The network namespace, V(initial) or V(other).
+          type: str
+        count:
+          description: Connections in the table, of this network namespace.
+          type: int
+        max:
+          description: Most connections that it may hold.
+          type: int
+        usage:
+          description: The first of these two by the second, from 0 to 1.
+          type: float
+        buckets:
+          description: Chains of the hash table.
+          type: int
+        load_factor:
+          description: Most connections by chains.
+          type: float
+        expect_max:
+          description: Most expected connections.
+          type: int
+        memory:
+          description: C(entry_bytes), C(table_bytes) of the full table, and its C(share) of the memory, entries at their dearest.
+          type: dict
+        tracking:
+          description: Whether packets are tracked (V(yes), V(no), V(unknown)) for C(ipv4) and C(ipv6), and C(because) of what.
+          type: dict
+        settings:
+          description: For each setting what it is C(running), what the next C(boot) gives, and the C(source) that decides.
+          type: dict
+        loaded_by:
+          description: What loads the module at boot before the settings are written; empty where nothing does.
+          type: str
+        boot_problems:
+          description: What is wrong in the files that a boot reads, each with its file and line.
+          type: list
+          elements: str
+        counters:
+          description: Counters since boot, C(total) and by CPU (C(cpus)), under the names that C(conntrack -S) uses.
+          type: dict
+      sample:
+        schema_version: 1
+        available: true
+        count: 1204
+        max: 262144
+        usage: 0.0046
+        settings: {max: {running: 262144, boot: 262144, source: kernel default}}
+"""
+
+from ansible_collections.netfleet.conntrack.plugins.module_utils._facts import facts
+from ansible_collections.netfleet.conntrack.plugins.module_utils._module import Module
+
+
+def main():
+    Module({"probe": {"type": "bool", "default": False}}).answer(facts)
+
+
+if __name__ == "__main__":
+    main()

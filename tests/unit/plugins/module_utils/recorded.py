@@ -1,0 +1,289 @@
+# Copyright: (c) 2026, netfleet.conntrack contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recorded hosts that behave: a tree of files as Host sees it, with a small kernel and a small systemd behind it.
+
+A recorded tree is dead. Here buckets are rounded, bad values are refused, C(modprobe) makes the
+keys appear, and units are enabled. That the real ones do the same is shown by tests/integration.
+"""
+import errno
+import json
+import os
+import re
+
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _sizing
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_KEY, BY_NAME
+from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
+
+# Before any test chooses another folder to work in.
+HOSTS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "fixtures", "hosts")
+# Folders that every machine has, whether something was read from them or not.
+FOLDERS = ("/etc", "/etc/sysctl.d", "/etc/modprobe.d", "/etc/modules-load.d", "/etc/udev/rules.d", "/etc/systemd/system", "/run", "/var/lib")
+NETFILTER = "/proc/sys/net/netfilter/"
+ALIAS = "/proc/sys/net/nf_conntrack_max"
+PARAMETERS = "/sys/module/nf_conntrack/parameters/"
+# What appears when nf_conntrack loads.
+OF_MODULE = re.compile(r"/proc/sys/net/netfilter/nf_conntrack_|/proc/sys/net/nf_conntrack_max$|/sys/module/nf_conntrack(/|$)|/proc/net/stat/nf_conntrack$")
+SIZES = ("buckets", "max", "expect_hashsize", "expect_max")
+UNLOADED = "-unloaded"
+
+
+def names():
+    """The names of all recorded hosts."""
+    return sorted(name[:-5] for name in os.listdir(HOSTS) if name.endswith(".json"))
+
+
+def document(name):
+    with open(os.path.join(HOSTS, name + ".json")) as stream:
+        return json.load(stream)
+
+
+def unpack(files, root):
+    """Make the tree of a recorded host below ``root``."""
+    for folder in FOLDERS:
+        os.makedirs(root + folder, exist_ok=True)
+    for path in sorted(files):
+        put(root + path, files[path])
+
+
+def put(place, entry):
+    if entry.get("dir"):
+        os.makedirs(place, exist_ok=True)
+        return
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    if "link" in entry:
+        os.symlink(entry["link"], place)
+        return
+    with open(place, "w", errors="surrogateescape") as stream:
+        stream.write(entry["text"])
+    os.chmod(place, int(entry.get("mode", "0644"), 8))
+
+
+def machine(name, folder, kind=None):
+    """The recorded host ``name``, unpacked below ``folder``."""
+    found = document(name)
+    root = os.path.join(str(folder), name)
+    unpack(found["files"], root)
+    return (kind or Machine)(root, found)
+
+
+def again(host, kind=None):
+    """The same machine as another process sees it."""
+    return (kind or type(host))(host.root, host.document)
+
+
+class Machine(Host):
+    """A recorded host. ``log`` holds every write and command, in order; each passes through ``moment``."""
+
+    def __init__(self, root, found):
+        super().__init__(root, run=self.command, page_size=found["page_size"], uid=found.get("uid", 0))
+        self.document = found
+        self.log = []
+        self._rename, self._replace = self._replace, self._replaced
+
+    def moment(self, what, target):
+        """Called just before and just after everything that changes the machine; tests kill and fail here."""
+
+    def _around(self, what, target, act):
+        self.log.append((what, target.replace(self.root, "", 1)))
+        self.moment("before " + what, target)
+        found = act()
+        self.moment("after " + what, target)
+        return found
+
+    # Files
+
+    def _write_synced(self, path, text, mode):
+        self.log.append(("file", path.replace(self.root, "", 1)))
+        self.moment("before file", path)
+        super()._write_synced(path, text[: len(text) // 2], mode)
+        self.moment("in the middle of file", path)
+        super()._write_synced(path, text, mode)
+        self.moment("after file", path)
+
+    def _replaced(self, new, path):
+        self._around("replace", path, lambda: self._rename(new, path))
+
+    def _unlink(self, path):
+        if os.path.lexists(path):
+            self._around("remove", path, lambda: super(Machine, self)._unlink(path))
+
+    # The kernel
+
+    def _give(self, place, text):
+        self._around("value", place, lambda: self._take(place, text))
+
+    def _take(self, place, text):
+        path = place.replace(self.root, "", 1)
+        setting = BY_KEY.get(path.replace("/proc/sys/", "", 1).replace("/", ".")) or BY_NAME["buckets"]
+        if not os.path.exists(place):
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if not os.stat(place).st_mode & 0o200:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        if not setting.bounds[0] <= int(text) <= setting.bounds[1]:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._show(setting.name, int(text))
+
+    def _show(self, name, value):
+        places = [BY_NAME[name].path]
+        if name == "max":
+            places.append(ALIAS)
+        if name == "buckets":
+            places.append(PARAMETERS + "hashsize")
+            value = _sizing.round_buckets(value, self.page_size)
+        for path in places:
+            if os.path.exists(self.root + path):
+                self.overwrite(path, "%d\n" % value)
+
+    def overwrite(self, path, text):
+        """Change a file as somebody else would."""
+        with open(self._below(path), "w") as stream:
+            stream.write(text)
+
+    def values(self):
+        """Every running value that can be set, by the name of its file."""
+        folder = self.root + NETFILTER
+        found = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        return dict((name, self.read(NETFILTER + name)) for name in found if name.startswith("nf_") and not name.endswith("_count"))
+
+    # Commands
+
+    def command(self, argv, dummy_data):
+        """What the programs of the machine do, as far as it matters here."""
+        program = os.path.basename(argv[0])
+        act = getattr(self, "_run_" + program.replace("-", "_"), None)
+        if act is None:
+            raise AssertionError("nobody thought of %s" % " ".join(argv))
+        if program in ("nft", "iptables", "ip6tables") and not self._writes(argv):
+            return act(argv[1:])
+        return self._around("run", " ".join([program] + argv[1:]), lambda: act(argv[1:]))
+
+    @staticmethod
+    def _writes(argv):
+        return not {"list", "-S"} & set(argv)
+
+    def _run_modprobe(self, argv):
+        if argv[0] == "-r":
+            for path in self._appearing():
+                if not self.document["files"].get(path) and os.path.isfile(self.root + path):
+                    os.unlink(self.root + path)
+            return 0, "", ""
+        if not os.path.exists(self.root + ALIAS):
+            for path, entry in self._appearing().items():
+                put(self.root + path, entry)
+            self._start()
+        return 0, "", ""
+
+    def _appearing(self):
+        """What a host on which nf_conntrack is loaded has besides."""
+        name = self.document["name"]
+        if not name.endswith(UNLOADED):
+            return {}
+        return dict(item for item in document(name[: -len(UNLOADED)])["files"].items() if OF_MODULE.match(item[0]))
+
+    def _start(self):
+        """The sizes that the module starts with under our modprobe.d, as nf_conntrack_init_start gives them."""
+        text = self.read("/etc/modprobe.d/zz-netfleet-conntrack.conf") or ""
+        given = dict(re.findall(r"\b(\w+)=(\d+)", "".join(line for line in text.splitlines() if line.startswith("options"))))
+        if "hashsize" in given:
+            buckets = _sizing.round_buckets(int(given["hashsize"]), self.page_size)
+            self._show("buckets", buckets)
+            self._show("max", 8 * buckets)
+            self._show("expect_max", _sizing.default_expectations(buckets, self.page_size)[1])
+
+    def _run_udevadm(self, dummy_argv):
+        return 0, "", ""
+
+    _run_update_initramfs = _run_udevadm
+
+    def _run_systemctl(self, argv):
+        unit = "/etc/systemd/system/" + argv[-1]
+        targets = (re.search(r"^WantedBy=(.*)$", self.read(unit) or "", re.MULTILINE) or [None, ""])[1].split()
+        links = ["%s/etc/systemd/system/%s.wants/%s" % (self.root, target, argv[-1]) for target in targets]
+        if "enable" in argv:
+            for link in links:
+                os.makedirs(os.path.dirname(link), exist_ok=True)
+                if not os.path.lexists(link):
+                    os.symlink(unit, link)
+        if "disable" in argv:
+            for link in filter(os.path.lexists, links):
+                os.unlink(link)
+                self._tidy(os.path.dirname(link))
+        if {"restart", "start", "try-restart"} & set(argv) or "--now" in argv and "enable" in argv:
+            self._rules("nft" if "nft -f" in (self.read(unit) or "") else "iptables", True)
+        return 0, "", ""
+
+    @staticmethod
+    def _tidy(folder):
+        if not os.listdir(folder):
+            os.rmdir(folder)
+
+    # Rules that are in the kernel are kept beside the tree, so that they outlive a process.
+
+    def _mark(self, backend):
+        return "%s.%s" % (self.root, backend)
+
+    def _rules(self, backend, there):
+        if there:
+            with open(self._mark(backend), "w"):
+                pass
+        elif self.has_rules(backend):
+            os.unlink(self._mark(backend))
+
+    def has_rules(self, backend):
+        return os.path.exists(self._mark(backend))
+
+    def _run_nft(self, argv):
+        if "ruleset" in argv:
+            return 0, NFT_OURS if self.has_rules("nft") else NFT_NONE, ""
+        if "list" in argv:
+            return (0, "", "") if self.has_rules("nft") else (1, "", "No such file or directory")
+        self._rules("nft", False)
+        return 0, "", ""
+
+    def _run_iptables(self, argv):
+        if "-S" in argv:
+            return (0, "", "") if self.has_rules("iptables") else (1, "", "No chain/target/match by that name.")
+        if "-X" in argv:
+            self._rules("iptables", False)
+        return 0, "", ""
+
+    _run_ip6tables = _run_iptables
+
+    def netlink(self, request, dump, timeout=5.0):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    def loopback_udp(self, family):
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+
+NFT_NONE = json.dumps({"nftables": [{"metainfo": {"json_schema_version": 1}}]})
+NFT_OURS = json.dumps({"nftables": [
+    {"metainfo": {"json_schema_version": 1}},
+    {"table": {"family": "inet", "name": "netfleet_conntrack", "handle": 1}},
+    {"chain": {"family": "inet", "table": "netfleet_conntrack", "name": "hooks", "handle": 1}},
+    {"rule": {"family": "inet", "table": "netfleet_conntrack", "chain": "hooks", "handle": 2, "expr": [
+        {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}},
+    ]}},
+]})
+
+
+def snapshot(host):
+    """Every file and link of a machine but the lock: path -> (text or target, mode)."""
+    found = {}
+    for folder, folders, files in os.walk(host.root):
+        for name in files + [name for name in folders if os.path.islink(os.path.join(folder, name))]:
+            place = os.path.join(folder, name)
+            found[place.replace(host.root, "", 1)] = os.readlink(place) if os.path.islink(place) else _content(place)
+    found.pop("/run/netfleet-conntrack.lock", None)
+    return found
+
+
+def _content(place):
+    with open(place, "rb") as stream:
+        return stream.read().decode("utf-8", "surrogateescape"), oct(os.stat(place).st_mode & 0o7777)
+
+
+def files_of(found):
+    """Of a snapshot, what is on the disk and outlives a boot."""
+    return dict(item for item in found.items() if not item[0].startswith(("/proc/", "/sys/")))
