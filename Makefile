@@ -5,6 +5,9 @@
 PYTHON ?= python3
 INVENTORY ?=
 CHECK ?=
+POLICY ?=
+SUITE ?=
+KEEP ?=
 ARGS ?=
 
 DEV = $(PYTHON) tools/dev.py
@@ -20,8 +23,9 @@ help: ## show this text
 setup: ## make all environments now (every other target makes those it needs)
 	$(DEV) setup all
 
-run: ## apply the collection to routers: INVENTORY=file, or virtual machines without it; CHECK=1 changes nothing
-	$(DEV) in run python tools/run.py $(if $(INVENTORY),--inventory '$(INVENTORY)') $(if $(CHECK),--check) $(ARGS)
+run: ## tune a virtual router and reboot it (SUITE, KEEP=1), or the routers of INVENTORY=file (CHECK=1 changes nothing); POLICY=file
+	@$(DEV) in run python tools/run.py $(if $(INVENTORY),--inventory '$(INVENTORY)') $(if $(CHECK),--check) $(if $(POLICY),--policy '$(POLICY)') \
+		$(if $(SUITE),--suite '$(SUITE)') $(if $(KEEP),--keep) $(if $(ARGS),-- $(ARGS))
 
 test: ## everything, two things at a time; goes on after a failure
 	$(DEV) test
@@ -53,8 +57,8 @@ integration: ## modules against this machine's kernel, in namespaces
 bench: ## measure speed and memory
 	$(DEV) in run python tests/bench/bench.py $(ARGS)
 
-soak: ## run for hours and look for what only time shows
-	$(DEV) in run python tests/bench/soak.py $(ARGS)
+soak: ## what takes too long for `make test`: the initramfs of a virtual machine
+	$(DEV) in molecule molecule test $(or $(ARGS),-s initramfs)
 
 clean: ## remove copies, logs and reports; environments and images stay
 	rm -rf .cache/stage .cache/logs .cache/collections .ansible collections dist tests/output .pytest_cache .ruff_cache .mypy_cache .hypothesis

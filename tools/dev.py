@@ -62,6 +62,8 @@ def run_inside(purpose, argv):
     tree = str(stage.collections_path())
     paths = {variable: with_theirs(tree, variable) for variable in ("ANSIBLE_COLLECTIONS_PATH", "PYTHONPATH")}
     env = {**venvs.environment(purpose), **paths}
+    if purpose == "molecule":  # its own choice of folder is the same for all checkouts of one name
+        env.setdefault("MOLECULE_EPHEMERAL_DIRECTORY", str(machine.CACHE / "molecule"))
     try:
         os.execvpe(argv[0], argv, env)
     except OSError as error:

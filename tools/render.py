@@ -134,9 +134,9 @@ def yaml_option(name: str, kind: str, texts: list[str], indent: int, prefix: str
 
 
 def group_lines(group: str, indent: int, prefix: str) -> list[str]:
-    """One group of settings as YAML options."""
+    """One group of settings as YAML options; modules call what is inside a dictionary suboptions, roles options."""
     lines = yaml_option(group, "dict", [GROUP_TEXTS[group]], indent, prefix)
-    lines.append(" " * indent + "  options:")
+    lines.append(" " * indent + f"  {'options' if prefix else 'suboptions'}:")
     types_ = {name: row["type"] for name, row in spec.group_spec(group).items()}
     for setting in catalogue.settable(group):
         lines += yaml_option(setting.name, types_[setting.name], sentences(setting), indent + 4, prefix)
@@ -178,10 +178,31 @@ def reference_entry(setting) -> str:
     return title + "\n" + "\n".join(f"- {markdown(text)}" for text in texts) + "\n"
 
 
+# Values for a test that sets every setting of a small guest; what the kernel works out itself has no default to differ from.
+# Numbers of buckets that the kernel has to round up, and one connection a chain.
+TRIED = {"buckets": 10000, "max": 10001, "expect_hashsize": 1000, "expect_max": 5000}
+
+
+def tried(setting) -> int:
+    """A value within the bounds that is the default of no kernel: one more than the highest, or the lowest that is free."""
+    defaults = {value for _since, value in setting.defaults}
+    low, high = setting.bounds
+    if setting.name in TRIED:
+        return TRIED[setting.name]
+    return max(defaults) + 1 if max(defaults) < high else next(value for value in range(low, high) if value not in defaults)
+
+
+def every_setting() -> str:
+    """A row for each setting that can be given, with a value that is not the kernel's own."""
+    rows = (f"  - {{name: {s.name}, group: {s.group}, path: {s.path}, value: {tried(s)}}}" for group in spec.GROUPS for s in catalogue.settable(group))
+    return "every_setting:\n" + "\n".join(rows)
+
+
 TARGETS = {
     "plugins/doc_fragments/settings.py": lambda: options_yaml(2),
     "roles/conntrack/meta/argument_specs.yml": lambda: options_yaml(10, "conntrack_policy."),
     "docs/settings.md": reference,
+    "molecule/default/vars/every_setting.yml": every_setting,
 }
 
 

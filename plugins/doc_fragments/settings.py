@@ -12,7 +12,7 @@ options:
     description:
       - How many connections are tracked, and at what cost in memory.
     type: dict
-    options:
+    suboptions:
       buckets:
         description:
           - Chains of the hash table.
@@ -77,7 +77,7 @@ options:
       - Seconds of silence after which a connection is forgotten, by protocol and state. A new timeout holds for an
         existing entry from its next packet on.
     type: dict
-    options:
+    suboptions:
       generic_timeout:
         description:
           - Silence after which a flow of a protocol without a tracker of its own is forgotten (ESP, IPIP).
@@ -280,7 +280,7 @@ options:
           - 'Too high: Entries of finished connections stay longer than anybody needs them and hold table space and NAT
             ports.'
           - From 1 to 2147483 seconds.
-          - The kernel starts with 432000, 210 from Linux 6.2 on.
+          - The kernel starts with 432000, 210 from Linux 5.10 on.
           - Below 60 you are warned, because SCTP sends a heartbeat every 30 seconds.
           - It needs C(CONFIG_NF_CT_PROTO_SCTP).
         type: int
@@ -332,7 +332,7 @@ options:
             ports.'
           - From 1 to 2147483 seconds.
           - The kernel starts with 210.
-          - It was removed in Linux 6.2 and needs C(CONFIG_NF_CT_PROTO_SCTP).
+          - It was removed in Linux 5.10 and needs C(CONFIG_NF_CT_PROTO_SCTP).
         type: int
       dccp_timeout_request:
         description:
@@ -456,7 +456,7 @@ options:
     description:
       - How connections are tracked.
     type: dict
-    options:
+    suboptions:
       acct:
         description:
           - Count packets and bytes of each connection.

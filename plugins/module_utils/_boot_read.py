@@ -18,6 +18,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _modulesload,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import ALIASES, CATALOGUE
+from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 from ansible_collections.netfleet.conntrack.plugins.module_utils._modprobed import MODULE
 
 DIRECTORIES = (
@@ -44,7 +45,11 @@ CACHE_SCHEMA = 1
 UNITS = ("systemd-sysctl.service", "systemd-modules-load.service")
 UNIT_FOLDERS = ("/etc/systemd/system/", "/run/systemd/system/")
 # Programs that unpack what the standard library cannot.
-UNPACKERS = {"zstd": ["zstd", "-dc"], "lz4": ["lz4", "-dc"], "lzop": ["lzop", "-dc"]}
+UNPACKERS = {
+    "zstd": ["zstd", "-dqf", "{input}", "-o", "{output}"],
+    "lz4": ["lz4", "-dqf", "{input}", "{output}"],
+    "lzop": ["lzop", "-dqf", "{input}", "-o", "{output}"],
+}
 NULL = "/dev/null"
 # The hundred rules of packages write no sysctls when a module appears; those of people may.
 OWN_RULES = ("/etc/", "/run/")
@@ -91,14 +96,20 @@ def _masked(host):
     return frozenset(unit for unit in UNITS if any(host.link(folder + unit) == NULL for folder in UNIT_FOLDERS))
 
 
-def _keys(host, version):
-    """The sysctls of this kernel: as it shows them, or, before the module is loaded, as its version has them."""
+def _keys(host, inputs):
+    """The sysctls of this kernel: as it shows them, or, before the module is loaded, as its version and build have them."""
     found = [name for name in host.list(NETFILTER) if name.startswith("nf_")]
     if any(name.startswith(MODULE) for name in found):
         keys = ["net.netfilter." + name for name in found]
     else:
-        keys = [setting.key for setting in CATALOGUE if setting.key and setting.exists_in(version)]
+        build = host.read("/boot/config-" + inputs.release) or ""
+        keys = [s.key for s in CATALOGUE if s.key and s.exists_in(inputs.version) and _is_built(s.config, build)]
     return frozenset(keys) | frozenset(ALIASES)
+
+
+def _is_built(name, build):
+    """Tell whether a kernel has a configuration, from the text of its build; where there is none, it is taken to."""
+    return not build or not name or re.search("^%s=[ym]" % name, build, re.MULTILINE) is not None
 
 
 def _mem_total(text):
@@ -162,7 +173,7 @@ def _cache(image, key):
 def initramfs(host, release):
     """Return (the Initramfs in use or None, what to keep for the next run or None).
 
-    InitramfsError when it cannot be read.
+    ConntrackError when it cannot be read.
     """
     path = image_path(host, release)
     if path is None:
@@ -178,7 +189,7 @@ def initramfs(host, release):
 def _initramfs_or_problem(host, release):
     try:
         return initramfs(host, release) + ("",)
-    except _initramfs.InitramfsError as error:
+    except ConntrackError as error:
         return None, None, str(error)
 
 
@@ -202,4 +213,4 @@ def read(host):
         initramfs_cache=cache,
         read_problems=(problem,) if problem else (),
     )
-    return inputs._replace(keys=_keys(host, inputs.version), module_dependents=_dependents(host, inputs))
+    return inputs._replace(keys=_keys(host, inputs), module_dependents=_dependents(host, inputs))

@@ -258,7 +258,8 @@ CATALOGUE = (
     _sctp("cookie_wait", 3, ("Time that an SCTP association may wait for its cookie.", "Slow handshakes fail.", _GONE)),
     _sctp("cookie_echoed", 3, ("Time that an SCTP cookie may wait for its answer.", "Slow handshakes fail.", _GONE)),
     _sctp(
-        "established", (((0, 0), 432000), ((6, 2), 210)),
+        # Linux 6.2, and the stable updates from 5.10 on (a44b7651489f); it also took heartbeat_acked away.
+        "established", (((0, 0), 432000), ((5, 10), 210)),
         ("Silence after which an open SCTP association is forgotten.", _EARLY, _GONE),
         floor=60, reason="SCTP sends a heartbeat every 30 seconds",
     ),
@@ -270,7 +271,7 @@ CATALOGUE = (
     _sctp("heartbeat_sent", 30, ("Silence after which an SCTP path is forgotten that only heartbeats have used.",
                                  "Second paths of an association are lost.", _GONE)),
     _sctp("heartbeat_acked", 210, ("Silence after which an SCTP path with answered heartbeats is forgotten.",
-                                   "Second paths of an association are lost.", _GONE), until=(6, 2)),
+                                   "Second paths of an association are lost.", _GONE), until=(5, 10)),
     _dccp("request", 240, ("Time that a DCCP request may wait for its answer.", "Slow handshakes fail.", _GONE)),
     _dccp("respond", 480, ("Time that a DCCP answer may wait.", "Slow handshakes fail.", _GONE)),
     _dccp("partopen", 480, ("Time for which a DCCP connection may be half open.", "Slow handshakes fail.", _GONE)),
@@ -374,8 +375,8 @@ CATALOGUE = (
     ),
 )
 
-BY_NAME = dict((setting.name, setting) for setting in CATALOGUE)
-BY_KEY = dict((setting.key, setting) for setting in CATALOGUE if setting.key)
+BY_NAME = {setting.name: setting for setting in CATALOGUE}
+BY_KEY = {setting.key: setting for setting in CATALOGUE if setting.key}
 # An older name of the same variable; it exists in the initial network namespace only.
 ALIASES = {"net.nf_conntrack_max": "max"}
 

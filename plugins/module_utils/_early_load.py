@@ -29,6 +29,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
     Step,
     reread,
 )
+from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import wants_module
 
 NAME = "early_load"
 PROGRAMS = ("nft", "iptables", "ip6tables", "iptables-restore", "ip6tables-restore", "systemctl")
@@ -61,25 +62,28 @@ class State(NamedTuple):
     systemd: bool
     initrd: Any  # _initrd.Tools
     tracking: Any  # dict: ipv4, ipv6, because
+    loaded_for_others: bool  # settings has the module loaded at boot as well
 
 
 def read(host, options):
     """Read everything that a plan needs."""
     inputs = _boot_read.read(host)
     kernel = _kernel.read(host, inputs)
+    inputs = _kernel.as_booted(kernel, inputs)
     links = [host.link(path) is not None for path in _unit.WANTS_LINKS]
     return State(
         kernel=kernel,
         inputs=inputs,
         boot=_boot.boot(inputs),
-        own=dict((path, host.read(path)) for path in _own_paths()),
-        programs=dict((name, host.program(name)) for name in PROGRAMS if host.program(name)),
+        own={path: host.read(path) for path in _own_paths()},
+        programs={name: host.program(name) for name in PROGRAMS if host.program(name)},
         shown=frozenset(b for b in _unit.BACKENDS if _shown(host, kernel, b)),
         enabled=all(links),
         linked=any(links),
         systemd=host.exists("/run/systemd/system"),
         initrd=_initrd.tools(host, kernel.release),
         tracking=_evidence.read(host, kernel, inputs, probe=False),
+        loaded_for_others=wants_module(host, "settings"),
     )
 
 
@@ -92,8 +96,8 @@ def _shown(host, kernel, backend):
     return kernel.uid == 0 and all(_holds(host, kernel, *row) for row in _unit.SHOWN[backend])
 
 
-def _holds(host, kernel, module, command, words):
-    return _evidence.in_kernel(host, kernel.release, module) and words in host.run(command)[1]
+def _holds(host, kernel, modules, command, words):
+    return any(_evidence.in_kernel(host, kernel.release, module) for module in modules) and words in host.run(command)[1]
 
 
 def plan(state, options):
@@ -103,7 +107,8 @@ def plan(state, options):
     refusals = tuple(_refusals(state, options, backend)) if present else tuple(_no_root(state))
     if refusals:
         return Plan(refusals=refusals)
-    files = _files(state, options, backend, present)
+    modular = present and options.get("module", True) and not state.inputs.builtin
+    files = _files(state, options, backend, modular)
     changed = [path for path in sorted(files) if state.own.get(path) != files[path]]
     renewal = _initrd.changes(NAME, state.inputs, files, state.own)
     unit = tuple(_unit_changes(state, backend))
@@ -113,7 +118,7 @@ def plan(state, options):
         steps=_steps(state, files, changed, unit, renewal, running, backend),
         warnings=tuple(_warnings(state)) if present else (),
         files=tuple((path, state.own.get(path), files[path]) for path in changed),
-        memo=None,
+        memo={"module": modular} if backend or modular else None,
         returns={"tracking": state.tracking, "loaded_by": _boot.boot(_boot.with_files(state.inputs, files)).loaded_by},
     )
 
@@ -132,8 +137,7 @@ def _no_root(state):
 
 
 def _refusals(state, options, backend):
-    for text in _no_root(state):
-        yield text
+    yield from _no_root(state)
     if not (state.kernel.available or state.kernel.loadable or state.kernel.builtin):
         yield ("there is no connection tracking in kernel %s: no module nf_conntrack in /lib/modules/%s, and it is not built in; "
                "install the kernel's modules package" % (state.kernel.release, state.kernel.release))
@@ -148,10 +152,9 @@ def _refusals(state, options, backend):
         yield "module: %s keeps nf_conntrack from loading at boot; remove that line, or say module: false" % state.boot.prevented_by
 
 
-def _files(state, options, backend, present):
-    modular = present and options.get("module", True) and not state.kernel.builtin
+def _files(state, options, backend, modular):
     forced = bool(modular and _initrd.wanted(options.get("initramfs", "auto"), state.inputs))
-    found = {_own.MODULES_LOAD: _own.modules_load_file(state.own[_own.MODULES_LOAD], NAME, modular)}
+    found = {_own.MODULES_LOAD: _own.modules_load_file(modular or state.loaded_for_others)}
     found.update(_unit.files(backend, state.programs))
     found.update(_initrd.files(state.initrd, forced))
     return found
@@ -187,12 +190,13 @@ def _steps(state, files, changed, unit, renewal, running, backend):
     if unit and backend:
         writes += (_systemctl("enable", "disable"),)
     elif unit:
-        writes = (_systemctl("disable", "enable"),) + writes
+        writes = (_systemctl("disable", "enable", "--now"),) + writes
     return writes + tuple(_rule_steps(state, changed, running, backend))
 
 
-def _systemctl(verb, undo):
-    return Step("run", "%s of %s" % (verb, _unit.NAME), ["systemctl", verb, _unit.NAME], (["systemctl", undo, _unit.NAME],))
+def _systemctl(verb, undo, *options):
+    commands = [["systemctl", word] + list(options) + [_unit.NAME] for word in (verb, undo)]
+    return Step("run", "%s of %s" % (verb, _unit.NAME), commands[0], (commands[1],))
 
 
 def _away(name):

@@ -88,4 +88,4 @@ def _enable_hooks(inputs):
 
 def _probes(host, kernel):
     netlink = in_kernel(host, kernel.release, "nf_conntrack_netlink")
-    return dict((family, _tracking.probe(host, family, netlink)) for family in _hooks.FAMILIES)
+    return {family: _tracking.probe(host, family, netlink) for family in _hooks.FAMILIES}

@@ -35,6 +35,7 @@ def facts(host, options):
 def _facts(host, options):
     inputs = _boot_read.read(host)
     kernel = _kernel.read(host, inputs)
+    inputs = _kernel.as_booted(kernel, inputs)
     boot = _boot.boot(inputs)
     found = {
         "available": kernel.available,
@@ -53,7 +54,7 @@ def _facts(host, options):
 
 def _settings(kernel, boot):
     found = [s for s in CATALOGUE if s.name in kernel.running or s.name in boot.values]
-    return dict((s.name, _setting(s, kernel.running.get(s.name), boot.values.get(s.name))) for s in found)
+    return {s.name: _setting(s, kernel.running.get(s.name), boot.values.get(s.name)) for s in found}
 
 
 def _setting(setting, running, at_boot):
@@ -61,6 +62,7 @@ def _setting(setting, running, at_boot):
         "running": setting.shown(running),
         "boot": setting.shown(at_boot.value) if at_boot else None,
         "source": at_boot.source if at_boot else "",
+        "reason": at_boot.reason if at_boot else "",
     }
 
 
@@ -101,4 +103,4 @@ def _by_netlink(host):
     try:
         return _ctnetlink.cpus(answer[3] for answer in host.netlink(_ctnetlink.stats_cpu(), True))
     except OSError as error:
-        raise ConntrackError("cannot read the counters by netlink: %s" % error.strerror)
+        raise ConntrackError("cannot read the counters by netlink: %s" % error.strerror) from error

@@ -17,6 +17,7 @@ ABSENT = (errno.ENOENT, errno.ENOTDIR)
 NEW = ".netfleet-new"  # no boot program reads a file that ends so
 LOCK = "/run/netfleet-conntrack.lock"
 LOCK_SECONDS = 60
+INPUT, OUTPUT = "{input}", "{output}"
 NETLINK_NETFILTER = 12  # include/uapi/linux/netlink.h
 MAX_LINKS = 8
 
@@ -60,7 +61,7 @@ class Host:
         except OSError as error:
             if error.errno in ABSENT:
                 return None
-            raise ConntrackError("cannot read %s: %s" % (path, error.strerror))
+            raise ConntrackError("cannot read %s: %s" % (path, error.strerror)) from error
 
     def read(self, path):
         """The text of a file, or None where there is none."""
@@ -79,7 +80,7 @@ class Host:
         except OSError as error:
             if error.errno in ABSENT:
                 return []
-            raise ConntrackError("cannot list %s: %s" % (path, error.strerror))
+            raise ConntrackError("cannot list %s: %s" % (path, error.strerror)) from error
 
     def link(self, path):
         """Where a symbolic link points, or None when it is none."""
@@ -118,10 +119,9 @@ class Host:
     def write_value(self, path, text):
         """Give the kernel a value; ConntrackError with the errno's text when it refuses."""
         try:
-            with open(self._below(path), "w") as stream:
-                stream.write(text)
+            self._give(self._below(path), text)
         except (OSError, ValueError) as error:
-            raise ConntrackError("cannot write %s to %s: %s" % (text, path, getattr(error, "strerror", error)))
+            raise ConntrackError("cannot write %s to %s: %s" % (text, path, getattr(error, "strerror", error))) from error
 
     def write_file(self, path, text, mode=0o644):
         """Put a whole file in place of what was there, on the disk when this returns."""
@@ -132,17 +132,25 @@ class Host:
             self._replace(self.root + new, self.root + path)
             self._sync_folder(os.path.dirname(path))
         except OSError as error:
-            raise ConntrackError("cannot write %s: %s" % (path, error.strerror))
+            self.clear(path)
+            raise ConntrackError("cannot write %s: %s" % (path, error.strerror)) from error
 
     def remove_file(self, path):
         """Take a file away, and what a killed run left of it."""
-        for name in (path + NEW, path):
-            try:
-                os.unlink(self.root + name)
-            except OSError as error:
-                if error.errno not in ABSENT:
-                    raise ConntrackError("cannot remove %s: %s" % (path, error.strerror))
-        self._sync_folder(os.path.dirname(path))
+        self.clear(path)
+        try:
+            self._unlink(self.root + path)
+            self._sync_folder(os.path.dirname(path))
+        except OSError as error:
+            if error.errno not in ABSENT:
+                raise ConntrackError("cannot remove %s: %s" % (path, error.strerror)) from error
+
+    def clear(self, path):
+        """Take away what a killed or failed run left beside a file; nothing reads that, so it may also stay."""
+        try:
+            self._unlink(self.root + path + NEW)
+        except OSError:
+            pass
 
     def remove_folder(self, path):
         """Take an empty folder away; one that holds something stays."""
@@ -150,6 +158,17 @@ class Host:
             os.rmdir(self.root + path)
         except OSError:
             pass
+
+    # The writes themselves
+
+    @staticmethod
+    def _give(place, text):
+        with open(place, "w") as stream:
+            stream.write(text)
+
+    @staticmethod
+    def _unlink(place):
+        os.unlink(place)
 
     def _make_folder(self, path):
         if not os.path.isdir(self.root + path):
@@ -185,13 +204,21 @@ class Host:
         return self._run([self.program(argv[0])] + list(argv[1:]), data)
 
     def filter(self, argv, data):
-        """Send bytes through a program; None where it is not installed or fails."""
-        import subprocess  # imported here because hardly any run needs it, and imports cost time
+        """Have a program make one file of another; return what it made of ``data``, or None where it cannot.
 
-        if self.program(argv[0]) is None:
-            return None
-        done = subprocess.run(argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-        return done.stdout if done.returncode == 0 else None
+        INPUT and OUTPUT stand for the two files in ``argv``.
+        """
+        import tempfile  # imported here because hardly any run needs it, and imports cost time
+
+        with tempfile.TemporaryDirectory(prefix="netfleet-conntrack-") as folder:
+            places = {INPUT: folder + "/input", OUTPUT: folder + "/output"}
+            with open(places[INPUT], "wb") as stream:
+                stream.write(data)
+            status = self.run([places.get(word, word) for word in argv])[0]
+            if status != 0:
+                return None
+            with open(places[OUTPUT], "rb") as stream:
+                return stream.read()
 
     def netlink(self, request, dump, timeout=5.0):
         """Send a request to netfilter; return the answers as (type, flags, sequence, payload)."""
@@ -230,7 +257,10 @@ class _Lock:
         import fcntl
         import time
 
-        self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConntrackError("cannot lock %s: %s" % (self.path, error.strerror)) from error
         for dummy in range(LOCK_SECONDS * 10):
             try:
                 return fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -62,7 +62,7 @@ def wanted(option, inputs):
 
 def files(maker, wanted_there):
     """Path -> text of our files that put the module into the initramfs."""
-    found = dict((path, None) for path in OWN)
+    found = dict.fromkeys(OWN)
     if maker and wanted_there:
         found[maker.path] = maker.text
     return found

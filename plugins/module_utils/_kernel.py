@@ -58,7 +58,7 @@ def read(host, inputs):
         builtin=inputs.builtin,
         loadable=available or _has_module(host, inputs.release),
         initial=initial,
-        boots=initial or host.link("/proc/self/ns/net") == host.link("/proc/1/ns/net") is not None,
+        boots=initial or _same_as_first_process(host),
         count=running.pop("count", None),
         slab_bytes=_slab_bytes(host),
         running=running,
@@ -67,13 +67,24 @@ def read(host, inputs):
     )
 
 
+def as_booted(kernel, inputs):
+    """``inputs`` as a boot of this system sees them: in a container the host's kernel has the module already."""
+    return inputs if kernel.initial or not kernel.boots else inputs._replace(builtin=True)
+
+
 def _running(host):
     found = ((s.name, host.number(s.path)) for s in CATALOGUE)
-    return dict((name, value) for name, value in found if value is not None)
+    return {name: value for name, value in found if value is not None}
 
 
 def _has_module(host, release):
     return "/nf_conntrack.ko" in (host.read("/lib/modules/%s/modules.dep" % release) or "")
+
+
+def _same_as_first_process(host):
+    """Tell whether this is the network namespace of process 1, which is what a boot (of a container, too) sets up."""
+    first = host.link("/proc/1/ns/net")
+    return first is not None and first == host.link("/proc/self/ns/net")
 
 
 def _slab_bytes(host):

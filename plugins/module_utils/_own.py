@@ -14,15 +14,16 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _sysctld,
     _udev,
 )
-from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import ALIASES, BY_NAME
 
 SYSCTL = "/etc/sysctl.d/zz-netfleet-conntrack.conf"
 MODPROBE = "/etc/modprobe.d/zz-netfleet-conntrack.conf"
 MODULES_LOAD = "/etc/modules-load.d/zz-netfleet-conntrack.conf"
 UDEV = "/etc/udev/rules.d/zz-netfleet-conntrack.rules"
+# What is remembered, and rules for boot; each folder goes when it is empty.
+FOLDERS = ("/var/lib/netfleet-conntrack", "/etc/netfleet-conntrack")
 
 HEADER = "Written by the Ansible collection netfleet.conntrack, which puts back what is changed here."
-NEEDED_BY = "Needed by: "
 
 RELOAD_UDEV = ["udevadm", "control", "--reload"]
 SYSTEMD_SYSCTL = ("/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl")
@@ -33,12 +34,15 @@ def sysctl_program(exists):
     return next((path for path in SYSTEMD_SYSCTL if exists(path)), "/sbin/sysctl")
 
 
-def settings_files(values, builtin, sysctl_program, modules_load):
+def settings_files(values, builtin, sysctl_program, loaded_for_others):
     """The text of each file that makes ``values`` (name to number) hold at boot; None where no file is needed.
 
-    ``modules_load`` is what the shared file of modules holds now.
+    ``loaded_for_others``: another part of ours wants the module at boot as well.
     """
     keys = OrderedDict((BY_NAME[name].key, value) for name, value in values.items() if BY_NAME[name].key)
+    # systemd keeps the place of a key that is given twice with the same value, so a foreign line with the
+    # alias could come after ours (src/sysctl/sysctl.c).
+    keys.update((alias, values[name]) for alias, name in ALIASES.items() if name in values)
     parameters = OrderedDict(
         (BY_NAME[name].parameter, value)
         for name, value in values.items()
@@ -47,23 +51,12 @@ def settings_files(values, builtin, sysctl_program, modules_load):
     modular = bool(values) and not builtin
     return {
         MODPROBE: _modprobed.render("nf_conntrack", parameters.items(), HEADER) if modular and parameters else None,
-        MODULES_LOAD: modules_load_file(modules_load, "settings", modular),
+        MODULES_LOAD: modules_load_file(modular or loaded_for_others),
         UDEV: _udev.render(sysctl_program, SYSCTL, HEADER) if modular and keys else None,
         SYSCTL: _sysctld.render(keys.items(), HEADER) if keys else None,
     }
 
 
-def modules_load_file(text, part, wanted):
-    """The shared file that loads the module at boot, with ``part`` among those that need it or not."""
-    parts = needed_by(text) - {part} | ({part} if wanted else set())
-    if not parts:
-        return None
-    return _modulesload.render(["nf_conntrack"], "%s\n%s%s" % (HEADER, NEEDED_BY, " ".join(sorted(parts))))
-
-
-def needed_by(text):
-    """The parts for whose sake the module is loaded at boot."""
-    for line in (text or "").splitlines():
-        if NEEDED_BY in line:
-            return set(line.split(NEEDED_BY, 1)[1].split())
-    return set()
+def modules_load_file(wanted):
+    """The file that loads the module at boot. Several parts want it, and it is the same for all of them."""
+    return _modulesload.render(["nf_conntrack"], HEADER) if wanted else None

@@ -21,12 +21,14 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, CATALOGUE
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, RUNNING, Change, Part, Plan, Step, reread
-from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import memo
+from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import memo, wants_module
 
 NAME = "settings"
 # Lowering these comes before lowering their partners, whose rows stand first in the catalogue:
 # a table must never be fuller than its limit, nor a low threshold above the high one.
 FIRST_WHEN_LOWERED = ("max", "frag6_low_thresh")
+# Names that get another value when the module loads with one of the others (nf_conntrack_expect_init).
+STARTED_WITH = {"expect_max": ("buckets", "expect_hashsize")}
 OWN = (_own.MODPROBE, _own.MODULES_LOAD, _own.UDEV, _own.SYSCTL)
 
 
@@ -41,21 +43,24 @@ class State(NamedTuple):
     initrd: Any  # _initrd.Tools: what makes the initramfs, or None
     udev: bool  # udev is running
     sysctl_program: str  # what a udev rule runs to apply our values
+    loaded_for_others: bool  # early_load has the module loaded at boot as well
 
 
 def read(host, dummy_options):
     """Read everything that a plan needs."""
     inputs = _boot_read.read(host)
     kernel = _kernel.read(host, inputs)
+    inputs = _kernel.as_booted(kernel, inputs)
     return State(
         kernel=kernel,
         inputs=inputs,
         boot=_boot.boot(inputs),
-        own=dict((path, host.read(path)) for path in OWN),
+        own={path: host.read(path) for path in OWN},
         memo=memo(host, NAME),
         initrd=_initrd.tools(host, kernel.release),
         udev=host.exists("/run/udev/control"),
         sysctl_program=_own.sysctl_program(host.exists),
+        loaded_for_others=wants_module(host, "early_load"),
     )
 
 
@@ -63,7 +68,7 @@ def plan(state, options):
     """What makes ``options`` hold now and at every boot, in the order in which it is safe."""
     want = _wanted.wanted(state, options)
     at_boot = want.values if options.get("at_boot", True) else {}
-    files = _own.settings_files(at_boot, state.kernel.builtin, state.sysctl_program, state.own[_own.MODULES_LOAD])
+    files = _own.settings_files(at_boot, state.inputs.builtin, state.sysctl_program, state.loaded_for_others)
     after = _boot.boot(_initrd.renewed(_boot.with_files(state.inputs, files), files))
     running = _running_changes(state, want.values, after)
     renewal = _initrd.changes(NAME, state.inputs, files, state.own)
@@ -80,7 +85,7 @@ def plan(state, options):
         warnings=want.warnings + after.problems,
         refusals=refusals,
         files=tuple((p, state.own[p], files[p]) for p in OWN if state.own[p] != files[p]),
-        memo=_memo(state, want),
+        memo=_memo(state, want, [change.name for change in running], bool(at_boot) and not state.inputs.builtin),
         cache=(_boot_read.CACHE, state.inputs.initramfs_cache if want.values else None),
         returns=_returns(state, want, after),
     )
@@ -89,8 +94,8 @@ def plan(state, options):
 def _returns(state, want, after):
     return {
         "memory": want.memory,
-        "settings": dict((name, BY_NAME[name].shown(value)) for name, value in want.values.items()),
-        "boot": dict((n, {"value": BY_NAME[n].shown(v.value), "source": v.source}) for n, v in after.values.items()),
+        "settings": {name: BY_NAME[name].shown(value) for name, value in want.values.items()},
+        "boot": {n: {"value": BY_NAME[n].shown(v.value), "source": v.source} for n, v in after.values.items()},
         "kernel_command_line": _command_line(state, want.values),
     }
 
@@ -107,11 +112,16 @@ def _command_line(state, values):
 def _running_changes(state, values, after):
     """What to change in the running kernel; before its module is loaded, everything that is asked for."""
     first = state.memo.get("first", {})
-    targets = dict((n, first[n] if first[n] is not None else _default(after, n)) for n in first if n not in values)
+    targets = {n: first[n] if first[n] is not None else _default(after, n) for n in first if n not in _ours(values)}
     targets.update(values)
     found = [_running_change(state, s, targets[s.name], s.name in values) for s in CATALOGUE if s.name in targets]
     changes = [change for change in found if change]
     return _load_change(state, changes) + sorted(changes, key=_rank)
+
+
+def _ours(values):
+    """The names whose first values count: those asked for, and those that get another value with them."""
+    return set(values).union(name for name, causes in STARTED_WITH.items() if not values.keys().isdisjoint(causes))
 
 
 def _default(after, name):
@@ -183,15 +193,19 @@ def _file_steps(state, files):
     return steps
 
 
-def _memo(state, want):
-    """First values and the answer of C(auto), to be kept while anything is ours; None when nothing is."""
-    if not want.values:
+def _memo(state, want, changing, modular):
+    """First values and the answer of C(auto), to be kept while anything is ours; None when nothing is.
+
+    A value that has still to go back to what it was is ours until it has.
+    """
+    ours = _ours(want.values)
+    first = {n: v for n, v in state.memo.get("first", {}).items() if n in ours or n in changing}
+    if not want.values and not first:
         return None
-    first = dict((n, v) for n, v in state.memo.get("first", {}).items() if n in want.values)
-    for name in want.values:
+    for name in want.values if state.kernel.available else ours:
         if BY_NAME[name].access == "rw":
             first.setdefault(name, state.kernel.running.get(name))
-    return {"first": first, "auto": want.auto}
+    return {"first": first, "auto": want.auto, "module": modular}
 
 
 PART = Part(NAME, read, plan)

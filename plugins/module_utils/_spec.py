@@ -22,7 +22,7 @@ SIZING = {
 
 def settings_spec():
     """The argument spec of the module C(settings)."""
-    spec = dict((group, {"type": "dict", "options": group_spec(group)}) for group in GROUPS)
+    spec = {group: {"type": "dict", "options": group_spec(group)} for group in GROUPS}
     spec["at_boot"] = {"type": "bool", "default": True}
     spec["state"] = {"type": "str", "default": "present", "choices": ["present", "absent"]}
     return spec
@@ -30,7 +30,7 @@ def settings_spec():
 
 def group_spec(group):
     """The options of one group of settings; sizes are texts because they may be C(auto)."""
-    options = dict((s.name, {"type": "str" if group == "table" else s.type}) for s in settable(group))
+    options = {s.name: {"type": "str" if group == "table" else s.type} for s in settable(group)}
     if group == "table":
         options.update((name, {"type": row[0], "default": row[1]}) for name, row in SIZING.items())
     return options
@@ -48,7 +48,7 @@ def requested(options):
 
 def sizing(options):
     """The values that steer ``auto``: as given, or by default where nothing sound is given."""
-    return dict((name, _given(options, name) if _sound(name, _given(options, name)) else row[1]) for name, row in SIZING.items())
+    return {name: _given(options, name) if _sound(name, _given(options, name)) else row[1] for name, row in SIZING.items()}
 
 
 def _given(options, name):

@@ -11,6 +11,7 @@ journal, and the next run completes it.
 """
 import json
 
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _own
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import (
     ConntrackError,
     Step,
@@ -18,7 +19,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
     shown,
 )
 
-FOLDER = "/var/lib/netfleet-conntrack"
+FOLDER = _own.FOLDERS[0]
 JOURNAL = FOLDER + "/journal.json"
 SCHEMA_VERSION = 1
 MODES = {"file": 0o644, "script": 0o755}
@@ -34,20 +35,26 @@ def memo(host, part):
     return _load(host, memo_path(part))
 
 
+def wants_module(host, part):
+    """Tell whether a part, by what it remembered, has the module loaded at boot."""
+    return bool(memo(host, part).get("module"))
+
+
 def execute(host, part, options, check_mode, faults=()):
     """Bring ``options`` about on a host, or only say what that takes; return the module's result.
 
     Raises ConntrackError with everything that is wrong, in which case the host is as it was.
     """
     plan = _planned(host, part, options, faults)
-    recovered, proof = False, {}
-    if not check_mode and (plan.changes or host.exists(JOURNAL)):
+    recovered, reached, proof = False, None, {}
+    if not check_mode and (plan.changes or host.exists(JOURNAL) or _forgetful(host, part, plan)):
         with host.lock():
             recovered = host.exists(JOURNAL)
             plan = _planned(host, part, options, faults)  # another run may have changed the host meanwhile
-            proof = _carry_out(host, part, options, plan)
-    if not check_mode and plan.cache:
-        _keep(host, *plan.cache)
+            reached, proof = _carry_out(host, part, options, plan)
+    if not check_mode:
+        _keep(host, reached or plan)
+        _tidy(host)
     return dict(_result(plan, recovered), **proof)
 
 
@@ -72,45 +79,86 @@ def _result(plan, recovered):
 
 
 def _carry_out(host, part, options, plan):
-    steps = _with_memo(part, plan)
-    undo = _load(host, JOURNAL).get("undo", []) + [entry for step in steps for entry in _undo(host, step)]
-    host.write_file(JOURNAL, _dump({"undo": undo}), 0o600)
+    left = _load(host, JOURNAL).get("undo", [])
+    done = left + _undo(host, _memo_step(part, plan))
+    steps = plan.steps + _forgotten_cache(host, plan)
+    undo = [_undo(host, step) for step in steps]
+    _write_journal(host, done + [entry for entries in undo for entry in entries])
     try:
-        for step in steps:
-            _do(host, step)
-        _verify(host, part, options)
+        _clear(host, left)
+        _remember(host, part, plan)
+        for step, entries in zip(steps, undo):
+            _do_noted(host, step, entries, done)
+        reached = _verified(host, part, options)
         proof = part.prove(host, options) if part.prove else {}
+        _remember(host, part, reached)
+        host.remove_file(JOURNAL)
     except ConntrackError as error:
-        _roll_back(host, undo)
-        raise ConntrackError("%s; everything is as it was before" % error)
-    if plan.memo is None and plan.cache:
-        host.remove_file(plan.cache[0])
-    host.remove_file(JOURNAL)
-    host.remove_folder(FOLDER)
-    return proof
+        _roll_back(host, done, error)
+        raise ConntrackError("%s; everything is as it was before" % error) from error
+    return reached, proof
 
 
-def _keep(host, path, text):
-    """Save the next run work, on a host where something is ours."""
-    if text is not None and host.exists(FOLDER):
+def _write_journal(host, undo):
+    try:
+        host.write_file(JOURNAL, _dump({"undo": undo}), 0o600)
+    except ConntrackError as error:
+        _tidy(host)
+        raise ConntrackError("%s; nothing was changed" % error) from error
+
+
+def _clear(host, left):
+    """Take away the half-written files of a run that was killed."""
+    for entry in left:
+        if entry["action"] in MODES:
+            host.clear(entry["target"])
+
+
+def _tidy(host):
+    host.clear(JOURNAL)
+    for folder in _own.FOLDERS:
+        host.remove_folder(folder)
+
+
+def _keep(host, plan):
+    """Save the next run work, on a host where something is ours; where that fails, the next run has it to do."""
+    path, text = plan.cache or (None, None)
+    if text is None or not host.exists(FOLDER):
+        return
+    try:
         host.write_file(path, text, 0o600)
+    except ConntrackError:
+        pass
 
 
-def _with_memo(part, plan):
-    """A memo is written before anything else and forgotten after everything else."""
-    if not plan.steps:
-        return ()
-    if plan.memo is None:
-        return plan.steps + (Step("file", memo_path(part.name), None),)
-    return (Step("file", memo_path(part.name), _dump(plan.memo)),) + plan.steps
+def _forgotten_cache(host, plan):
+    path, text = plan.cache or (None, None)
+    return (Step("file", path, None),) if path and text is None and host.exists(path) else ()
 
 
-def _verify(host, part, options):
-    left = part.plan(part.read(host, options), options).changes
-    if left:
-        raise ConntrackError(
-            "; ".join("%s (%s) was set to %s and is %s" % (c.name, c.layer, shown(c.after), shown(c.before)) for c in left)
-        )
+def _memo_step(part, plan):
+    return Step("file", memo_path(part.name), None if plan.memo is None else _dump(plan.memo))
+
+
+def _forgetful(host, part, plan):
+    """Tell whether a part remembers something else than it should; that alone is no change of the host."""
+    step = _memo_step(part, plan)
+    return host.read(step.target) != step.value
+
+
+def _remember(host, part, plan):
+    if _forgetful(host, part, plan):
+        _do(host, _memo_step(part, plan))
+
+
+def _verified(host, part, options):
+    """Read again; return the plan that is left, which holds no change."""
+    reached = part.plan(part.read(host, options), options)
+    if reached.changes:
+        raise ConntrackError("; ".join(
+            "%s (%s) was set to %s and is %s" % (c.name, c.layer, shown(c.after), shown(c.before)) for c in reached.changes
+        ))
+    return reached
 
 
 def _undo(host, step):
@@ -119,16 +167,28 @@ def _undo(host, step):
     return [{"action": step.action, "target": step.target, "value": value} for value in before]
 
 
-def _roll_back(host, undo):
+def _roll_back(host, undo, error):
+    """Put everything back as it was; ``error`` is what made this necessary."""
     failed = []
     for entry in reversed(undo):
         try:
             _take_back(host, Step(**entry))
-        except ConntrackError as error:
-            failed.append(str(error))
+        except ConntrackError as fault:
+            failed.append(str(fault))
+    if not failed:
+        failed = _forget(host)
     if failed:
-        raise ConntrackError("putting back what was before failed, and the next run will try again: " + "; ".join(failed))
-    host.remove_file(JOURNAL)
+        raise ConntrackError("%s; putting back what was before failed, and the next run will try again: %s" % (error, "; ".join(failed)))
+
+
+def _forget(host):
+    """Take the journal away; return what is wrong."""
+    try:
+        host.remove_file(JOURNAL)
+    except ConntrackError as error:
+        return [str(error)]
+    _tidy(host)
+    return []
 
 
 def _take_back(host, step):
@@ -136,6 +196,16 @@ def _take_back(host, step):
     if step.action not in MODES and step.value is None:
         return
     _do(host, step)
+
+
+def _do_noted(host, step, undo, done):
+    """Do a step, and note what takes it back; a write that fails did nothing, but a command may have done half."""
+    if step.action == "run":
+        done.extend(undo)
+        _do(host, step)
+    else:
+        _do(host, step)
+        done.extend(undo)
 
 
 def _do(host, step):
@@ -164,7 +234,7 @@ def _load(host, path):
     try:
         return json.loads(text)
     except ValueError:
-        raise ConntrackError("%s is not JSON; move it away and run again" % path)
+        raise ConntrackError("%s is not JSON; move it away and run again" % path) from None
 
 
 def _dump(values):

@@ -26,9 +26,9 @@ NFT = """\
 table %(family)s %(table)s
 delete table %(family)s %(table)s
 table %(family)s %(table)s {
-	chain %(chain)s {
-		ct state new
-	}
+    chain %(chain)s {
+        ct state new
+    }
 }
 """
 
@@ -82,11 +82,12 @@ BACKENDS = {
         (FOLDER + "/hooks.v6", _IPTABLES_TEXT, ["ip6tables-restore", "--noflush"], _away("ip6tables")),
     ),
 }
-# How to see that a backend's rule is in the kernel: (module that answers, command, what it then prints).
+# How to see that a backend's rule is in the kernel: (modules of which one answers, command, what it then prints).
+# Today's iptables is a translator that needs nf_tables, the old one needs ip_tables.
 SHOWN = {
-    "nftables": (("nf_tables", ["nft", "list", "chain"] + list(TABLE) + [NFT_CHAIN], "ct state"),),
+    "nftables": ((("nf_tables",), ["nft", "list", "chain"] + list(TABLE) + [NFT_CHAIN], "ct state"),),
     "iptables": tuple(
-        (module, [program, "-w", "-t", "raw", "-S", CHAIN], "-j CT")
+        ((module, "nf_tables"), [program, "-w", "-t", "raw", "-S", CHAIN], "-j CT")
         for module, program in (("ip_tables", "iptables"), ("ip6_tables", "ip6tables"))
     ),
 }
@@ -97,7 +98,7 @@ def files(backend, programs):
 
     With no backend every file is to be gone.
     """
-    found = dict((row[0], None) for rows in BACKENDS.values() for row in rows)
+    found = {row[0]: None for rows in BACKENDS.values() for row in rows}
     found[UNIT] = None
     if backend:
         found.update((row[0], row[1]) for row in BACKENDS[backend])

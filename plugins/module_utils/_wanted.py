@@ -39,7 +39,7 @@ def wanted(state, options):
     """Work out what ``options`` mean on the host of ``state``; values that no kernel takes are left out."""
     if options.get("state") == "absent":
         return Wanted({}, None, None)
-    asked = dict((n, v) for n, v in _spec.requested(options).items() if _usable(n, v))
+    asked = {n: v for n, v in _spec.requested(options).items() if _usable(n, v)}
     sizing = _spec.sizing(options)
     auto = _auto(state, asked, sizing)
     values = _ordered(_sized(state, asked, sizing, auto))
@@ -57,7 +57,7 @@ def _usable(name, value):
 
 
 def _ordered(values):
-    return dict((s.name, values[s.name]) for s in CATALOGUE if s.name in values)
+    return {s.name: values[s.name] for s in CATALOGUE if s.name in values}
 
 
 def now(state, name):
@@ -68,16 +68,26 @@ def now(state, name):
     return known.value if known else None
 
 
+def _then(state, values, name):
+    """What a setting will be: as asked for, as before the first run where that run set it, or as it is."""
+    first = state.memo.get("first", {})
+    if name in values:
+        return values[name]
+    if name not in first:
+        return now(state, name)
+    return BY_NAME[name].default(state.kernel.version) if first[name] is None else first[name]
+
+
 def _auto(state, asked, sizing):
     """What ``max: auto`` means here. An earlier answer to the same question stands while the budget holds it."""
     if asked.get("max") != _spec.AUTO:
         return None
     budget = sizing["memory_share"] * state.kernel.mem_total
     earlier = state.memo.get("auto") or {}
-    answer = dict(
-        memory_share=sizing["memory_share"], load_factor=sizing["load_factor"], mem_total=state.kernel.mem_total,
-        max=_sizing.auto_max(budget, state.kernel.entry_bytes, sizing["load_factor"]),
-    )
+    answer = {
+        "memory_share": sizing["memory_share"], "load_factor": sizing["load_factor"], "mem_total": state.kernel.mem_total,
+        "max": _sizing.auto_max(budget, state.kernel.entry_bytes, sizing["load_factor"]),
+    }
     same = all(earlier.get(k) == answer[k] for k in ("memory_share", "load_factor"))
     if same and state.kernel.mem_total < 2 * earlier["mem_total"]:
         if _sizing.table_bytes(earlier["max"], earlier["max"] / sizing["load_factor"], state.kernel.entry_bytes) <= budget:
@@ -103,7 +113,7 @@ def _sized(state, asked, sizing, auto):
     for name in ("buckets", "expect_hashsize"):
         if isinstance(values.get(name), int):
             values[name] = _sizing.round_buckets(values[name], state.kernel.page_size)
-    return dict((name, value) for name, value in values.items() if value != _spec.AUTO)
+    return {name: value for name, value in values.items() if value != _spec.AUTO}
 
 
 def _keep_higher(state, values, sizing, name):
@@ -160,8 +170,7 @@ def _factor(values):
 
 
 def _threshold(state, values, name):
-    found = values.get(name, now(state, name))
-    return found if found is not None else 0
+    return _then(state, values, name) or 0
 
 
 def _warnings(state, values):
@@ -170,12 +179,11 @@ def _warnings(state, values):
         if value < setting.floor:
             yield "%s: %d is below %d %s (%s)" % (_spec.option(setting), value, setting.floor, setting.unit, setting.reason)
     for name, other in HANDED_BACK:
-        pair = (values.get(name, now(state, name)), values.get(other, now(state, other)))
+        pair = (_then(state, values, name), _then(state, values, other))
         if (name in values or other in values) and None not in pair and pair[0] >= pair[1]:
             yield "timeouts.%s: %d is not below timeouts.%s (%d), so flows that a flowtable hands back are dropped" % (
                 name, pair[0], other, pair[1])
-    for text in _factor_warnings(state, _factor(values)):
-        yield text
+    yield from _factor_warnings(state, _factor(values))
 
 
 def _factor_warnings(state, factor):

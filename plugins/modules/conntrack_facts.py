@@ -93,7 +93,9 @@ ansible_facts:
           description: Whether packets are tracked (V(yes), V(no), V(unknown)) for C(ipv4) and C(ipv6), and C(because) of what.
           type: dict
         settings:
-          description: For each setting what it is C(running), what the next C(boot) gives, and the C(source) that decides.
+          description: >-
+            For each setting what it is C(running), what the next C(boot) gives, the C(source) that decides, and where a file asks in
+            vain for another value, that file, its line and the C(reason).
           type: dict
         loaded_by:
           description: What loads the module at boot before the settings are written; empty where nothing does.
@@ -111,7 +113,7 @@ ansible_facts:
         count: 1204
         max: 262144
         usage: 0.0046
-        settings: {max: {running: 262144, boot: 262144, source: kernel default}}
+        settings: {max: {running: 262144, boot: 262144, source: kernel default, reason: ''}}
 """
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils._facts import facts

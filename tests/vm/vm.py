@@ -57,8 +57,9 @@ def power_cut(options):
 def ssh(options):
     """Run a command in a guest, joined by blanks for its shell as ssh does; without one, open a shell."""
     guest = vm_guest.Guest(options.name)
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
     arguments = ["ssh", *vm_guest.shared_ssh_options(), "-p", str(guest.port), "-i", str(vm_image.ssh_key())]
-    os.execvp("ssh", [*arguments, "root@127.0.0.1", *options.command])
+    os.execvp("ssh", [*arguments, "root@127.0.0.1", *command])
 
 
 def list_guests(_options):
@@ -106,7 +107,7 @@ def _parser():
         command(name, function).add_argument("name", metavar="NAME")
     shell = command("ssh", ssh)
     shell.add_argument("name", metavar="NAME")
-    shell.add_argument("command", nargs="*", metavar="-- CMD", default=[])
+    shell.add_argument("command", nargs=argparse.REMAINDER, metavar="[--] CMD")
     command("list", list_guests)
     command("inventory", inventory).add_argument("names", nargs="+", metavar="NAME")
     command("probe-accel", probe_accel)
@@ -121,7 +122,9 @@ def _add_up_options(parser):
     parser.add_argument("--memory", type=int, default=512, metavar="MB")
     parser.add_argument("--smp", type=int, default=1, metavar="CPUS")
     parser.add_argument("--cold", action="store_true", help="really boot, instead of continuing a saved machine")
-    parser.add_argument("--own-initramfs", action="store_true", help="boot the kernel and initramfs of the guest's /boot")
+    parser.add_argument(
+        "--own-initramfs", action="store_true", help="boot the kernel and initramfs of the guest's /boot"
+    )
     parser.add_argument("--append", default="", metavar="WORDS", help="more words for the kernel's command line")
 
 

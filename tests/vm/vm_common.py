@@ -23,6 +23,10 @@ class VmError(Exception):
     """A fault that its text explains; the command line prints the text and ends with status 1."""
 
 
+class BootError(VmError):
+    """The guest did not come up; another try may succeed."""
+
+
 def log(text):
     """One line of progress with the seconds since the start, on stderr: stdout is for results."""
     print(f"[{time.monotonic() - STARTED:6.1f}s] {text}", file=sys.stderr, flush=True)
@@ -57,9 +61,7 @@ def lock(name):
 def run(argv, **options):
     """The output of a command that must succeed."""
     try:
-        done = subprocess.run(
-            [str(arg) for arg in argv], check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-        )
+        done = subprocess.run([str(arg) for arg in argv], check=False, capture_output=True, text=True, **options)
     except FileNotFoundError as error:
         raise VmError(f"{argv[0]} is not installed on this machine") from error
     if done.returncode:

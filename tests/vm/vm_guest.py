@@ -16,7 +16,7 @@ import time
 
 import vm_image
 import vm_qemu
-from vm_common import VmError, cache_dir, cache_root, digest, lock, log, run
+from vm_common import BootError, VmError, cache_dir, cache_root, digest, lock, log, run
 
 # Debian's own initramfs on a busy machine without KVM takes up to 80 s; a panic is noticed at once anyhow.
 BOOT_TIMEOUT = 240
@@ -49,10 +49,6 @@ class Spec:
         return not (self.cold or self.own_initramfs or self.append)
 
 
-class BootError(VmError):
-    """The guest did not come up; another try may succeed."""
-
-
 def up(spec):
     """Starts the guest, unless it runs as asked already, and returns what `Guest.describe` tells."""
     guest = Guest(spec.name)
@@ -79,7 +75,7 @@ class Guest:
         self.name = name
         self.folder = cache_root() / "run" / name
         self.process = vm_qemu.Process(self.folder)
-        self._disk = self.folder / "disk.qcow2"
+        self.disk = self.folder / "disk.qcow2"
         self._record = self.folder / "guest.json"
 
     def _read(self):
@@ -120,6 +116,7 @@ class Guest:
             self._boot_fresh(spec, spec.can_be_warm)
         except BootError as error:
             log(f"{self.name}: {error}; trying once more, cold")
+            self._write(spec, port or vm_qemu.free_port())
             self._boot_fresh(spec, is_warm=False)
 
     def _boot_fresh(self, spec, is_warm):
@@ -127,10 +124,10 @@ class Guest:
         base = vm_image.base(spec.suite)
         if is_warm:
             snapshot = warm(spec, base)
-            _overlay(snapshot / "disk.qcow2", self._disk)
+            _overlay(snapshot / "disk.qcow2", self.disk)
             self._start(base, ["-incoming", f"exec:cat {snapshot / 'state'}"])
         else:
-            _overlay(base.disk, self._disk)
+            _overlay(base.disk, self.disk)
             self._start(base, [])
         self._settle()
 
@@ -143,13 +140,13 @@ class Guest:
         spec = self.spec()
         kernel, initramfs = base.kernel, base.tiny_initramfs
         if spec.own_initramfs:
-            vm_image.extract_own_boot(self._disk, self.folder)
+            vm_image.extract_own_boot(self.disk, self.folder)
             kernel, initramfs = self.folder / "vmlinuz", self.folder / "initrd.img"
         self.process.start(
             ["-name", self.name]
             + vm_qemu.hardware(spec, vm_qemu.accelerator())
             + vm_qemu.network(spec, self.port, _wire)
-            + vm_qemu.disk(self._disk)
+            + vm_qemu.disk(self.disk)
             + vm_qemu.boot(kernel, initramfs, spec.append)
             + incoming
         )
@@ -208,7 +205,7 @@ class Guest:
         self.create(self.spec(), self.port)
 
     def restart(self):
-        """An orderly shutdown, and a start on the disk as it was left; with its own kernel and initramfs if so asked."""
+        """An orderly shutdown, and a start on the disk as it was left; on its own kernel if so asked."""
         if self.is_running():
             self._shut_down()
         self._start(vm_image.base(self.spec().suite), [])
@@ -233,6 +230,8 @@ class Guest:
     def down(self):
         """Ends the guest and forgets it."""
         self._stop()
+        for interface in cache_dir("wires").glob(f"{self.name}.eth*"):
+            interface.unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stop(self):
@@ -272,7 +271,7 @@ def _make_warm(spec, folder):
         guest.execute("systemctl is-system-running --wait; udevadm settle && sync && echo 3 >/proc/sys/vm/drop_caches")
         time.sleep(1)
         guest.process.save(partial / "state")
-        guest._disk.rename(partial / "disk.qcow2")
+        guest.disk.rename(partial / "disk.qcow2")
         partial.rename(folder)
     finally:
         guest.down()
@@ -350,6 +349,8 @@ def _inventory_vars():
         "ansible_ssh_private_key_file": str(vm_image.ssh_key()),
         # ssh_args, not ssh_common_args: these replace Ansible's own, which would come first and win.
         "ansible_ssh_args": shlex.join(shared_ssh_options()),
+        # The same for testinfra, which looks for these only.
+        "ansible_ssh_common_args": shlex.join(shared_ssh_options()),
         "ansible_ssh_pipelining": True,
         "ansible_python_interpreter": "/usr/bin/python3",
     }

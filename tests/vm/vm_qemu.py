@@ -16,7 +16,7 @@ import subprocess
 import time
 
 import vm_image
-from vm_common import VmError, cache_root, digest, lock, log, run
+from vm_common import BootError, VmError, cache_root, digest, lock, log, run
 
 BINARY = "qemu-system-x86_64"
 
@@ -51,11 +51,12 @@ def network(spec, port, wire):
     `wire(guest, interface)` is the socket that a guest's interface listens on.
     """
     forward = f"hostfwd=tcp:127.0.0.1:{port}-{vm_image.ADDRESS}:22"
-    arguments = ["-netdev", f"user,id=eth0,restrict=on,ipv6=off,{forward}", "-device", _card("eth0", MANAGEMENT_ADDRESS)]
+    arguments = _card("eth0", MANAGEMENT_ADDRESS, f"user,id=eth0,restrict=on,ipv6=off,{forward}")
     for interface in spare_interfaces(spec):
         ours, theirs = wire(spec.name, interface), wire(spec.peer or f"{spec.name}.peer", interface)
         sockets = f"local.type=unix,local.path={ours},remote.type=unix,remote.path={theirs}"
-        arguments += ["-netdev", f"dgram,id={interface},{sockets}", "-device", _card(interface, hardware_address(interface, spec.name))]
+        address = hardware_address(interface, spec.name)
+        arguments += _card(interface, address, f"dgram,id={interface},{sockets}")
     return arguments
 
 
@@ -70,9 +71,9 @@ def hardware_address(interface, guest):
     return f"52:54:00:{tail[0:2]}:{tail[2:4]}:{tail[4:6]}"
 
 
-def _card(interface, address):
+def _card(interface, address, backend):
     """A virtio card without a boot ROM, which nobody would boot from."""
-    return f"virtio-net-pci,netdev={interface},mac={address},romfile="
+    return ["-netdev", backend, "-device", f"virtio-net-pci,netdev={interface},mac={address},romfile="]
 
 
 def disk(path):
@@ -85,7 +86,7 @@ def boot(kernel, initramfs, extra):
     return ["-kernel", str(kernel), "-initrd", str(initramfs), "-append", f"{KERNEL_ARGUMENTS} {extra}".strip()]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def version():
     """QEMU's version line; no snapshot is carried from one version to another."""
     return run([BINARY, "--version"]).splitlines()[0]
@@ -130,7 +131,9 @@ def _kvm_works():
     command += boot(base.kernel, base.tiny_initramfs, vm_image.PROBE_WORD)
     log(f"trying KVM (at most {PROBE_TIMEOUT} s)")
     try:
-        done = subprocess.run(command, check=False, capture_output=True, timeout=PROBE_TIMEOUT, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_TIMEOUT
+        )
     except subprocess.TimeoutExpired:
         return False
     return vm_image.PROBE_ANSWER.encode() in done.stdout
@@ -146,7 +149,7 @@ class Process:
         self._monitor = folder / "monitor"
 
     def start(self, arguments):
-        """Starts QEMU detached and waits until it has opened its monitor."""
+        """Starts QEMU detached and waits until its machine runs."""
         for stale in (self._pidfile, self._monitor, self.console):
             stale.unlink(missing_ok=True)
         command = ["setsid", "--fork", "timeout", "--kill-after=10", str(LONGEST_LIFE), BINARY, *arguments]
@@ -154,11 +157,17 @@ class Process:
         command += ["-qmp", f"unix:{self._monitor},server=on,wait=off"]
         with open(self.folder / "qemu.log", "w", encoding="utf-8") as errors:
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
-        self._wait_until(lambda: self.pid() and self._monitor.exists(), 15, "QEMU did not start")
-        # Who connects to a machine that is still being restored gets no answer, ever.
-        self._wait_until(self._is_running, 60, "the snapshot was not restored")
+        try:
+            self._wait_until(lambda: self.pid() and self._monitor.exists(), 15, "QEMU did not start")
+            self._wait_until(self._is_running, 60, "the snapshot was not restored")
+        except VmError as error:
+            self.stop()
+            raise BootError(str(error)) from error
 
     def _is_running(self):
+        """Whether the machine runs: who connects to one that is still being restored gets no answer, ever."""
+        if not self.pid():
+            raise VmError(f"QEMU ended: {self.errors()}")
         return self.monitor(("query-status", {}))[0]["running"]
 
     def pid(self):
@@ -194,12 +203,18 @@ class Process:
 
     def monitor(self, *commands):
         """The answers to QMP `commands`, each (name, arguments)."""
+        try:
+            return self._converse([("qmp_capabilities", {}), *commands])[1:]
+        except (OSError, ValueError) as error:
+            raise VmError(f"QEMU does not answer ({error}): {self.errors()}") from error
+
+    def _converse(self, commands):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(60)
             connection.connect(str(self._monitor))
             stream = connection.makefile("rw", encoding="utf-8")
             stream.readline()
-            return [_ask(stream, *command) for command in [("qmp_capabilities", {}), *commands]][1:]
+            return [_ask(stream, *command) for command in commands]
 
     def save(self, state):
         """Writes the running machine to the file `state` and ends QEMU.

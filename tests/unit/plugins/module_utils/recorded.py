@@ -10,9 +10,10 @@ import errno
 import json
 import os
 import re
+import shutil
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _sizing
-from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_KEY, BY_NAME
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import ALIASES, BY_KEY, BY_NAME
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
 
 # Before any test chooses another folder to work in.
@@ -24,7 +25,6 @@ ALIAS = "/proc/sys/net/nf_conntrack_max"
 PARAMETERS = "/sys/module/nf_conntrack/parameters/"
 # What appears when nf_conntrack loads.
 OF_MODULE = re.compile(r"/proc/sys/net/netfilter/nf_conntrack_|/proc/sys/net/nf_conntrack_max$|/sys/module/nf_conntrack(/|$)|/proc/net/stat/nf_conntrack$")
-SIZES = ("buckets", "max", "expect_hashsize", "expect_max")
 UNLOADED = "-unloaded"
 
 
@@ -69,7 +69,7 @@ def machine(name, folder, kind=None):
 
 def again(host, kind=None):
     """The same machine as another process sees it."""
-    return (kind or type(host))(host.root, host.document)
+    return (kind or Machine)(host.root, host.document)
 
 
 class Machine(Host):
@@ -115,7 +115,8 @@ class Machine(Host):
 
     def _take(self, place, text):
         path = place.replace(self.root, "", 1)
-        setting = BY_KEY.get(path.replace("/proc/sys/", "", 1).replace("/", ".")) or BY_NAME["buckets"]
+        key = path.replace("/proc/sys/", "", 1).replace("/", ".")
+        setting = BY_NAME[ALIASES[key]] if key in ALIASES else BY_KEY.get(key, BY_NAME["buckets"])
         if not os.path.exists(place):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         if not os.stat(place).st_mode & 0o200:
@@ -140,11 +141,15 @@ class Machine(Host):
         with open(self._below(path), "w") as stream:
             stream.write(text)
 
+    def has(self, setting):
+        """Tell whether the kernel has a setting once nf_conntrack is loaded."""
+        return self.exists(setting.path) or setting.path in self._appearing()
+
     def values(self):
         """Every running value that can be set, by the name of its file."""
         folder = self.root + NETFILTER
         found = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-        return dict((name, self.read(NETFILTER + name)) for name in found if name.startswith("nf_") and not name.endswith("_count"))
+        return {name: self.read(NETFILTER + name) for name in found if name.startswith("nf_conntrack_") and not name.endswith("_count")}
 
     # Commands
 
@@ -156,7 +161,10 @@ class Machine(Host):
             raise AssertionError("nobody thought of %s" % " ".join(argv))
         if program in ("nft", "iptables", "ip6tables") and not self._writes(argv):
             return act(argv[1:])
-        return self._around("run", " ".join([program] + argv[1:]), lambda: act(argv[1:]))
+        try:
+            return self._around("run", " ".join([program] + argv[1:]), lambda: act(argv[1:]))
+        except OSError as error:
+            return 1, "", error.strerror
 
     @staticmethod
     def _writes(argv):
@@ -186,10 +194,13 @@ class Machine(Host):
         text = self.read("/etc/modprobe.d/zz-netfleet-conntrack.conf") or ""
         given = dict(re.findall(r"\b(\w+)=(\d+)", "".join(line for line in text.splitlines() if line.startswith("options"))))
         if "hashsize" in given:
-            buckets = _sizing.round_buckets(int(given["hashsize"]), self.page_size)
-            self._show("buckets", buckets)
-            self._show("max", 8 * buckets)
-            self._show("expect_max", _sizing.default_expectations(buckets, self.page_size)[1])
+            self._show("buckets", int(given["hashsize"]))
+            self._show("max", 8 * self.number(BY_NAME["buckets"].path))
+        if given:
+            buckets = self.number(BY_NAME["buckets"].path)
+            expectations = _sizing.default_expectations(buckets, self.page_size, int(given.get("expect_hashsize", 0)))
+            for name, value in zip(("expect_hashsize", "expect_max"), expectations):
+                self._show(name, value)
 
     def _run_udevadm(self, dummy_argv):
         return 0, "", ""
@@ -266,6 +277,27 @@ NFT_OURS = json.dumps({"nftables": [
         {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}},
     ]}},
 ]})
+
+
+def copied(host, folder, kind=None):
+    """A copy of a machine, in its present state, below another folder."""
+    root = os.path.join(str(folder), os.path.basename(host.root))
+    shutil.copytree(host.root, root, symlinks=True)
+    return (kind or Machine)(root, host.document)
+
+
+def settled(host):
+    """A snapshot without what comes and goes with the module: none of that is ours."""
+    return dict(item for item in snapshot(host).items() if not OF_MODULE.match(item[0]))
+
+
+def fresh_values(host, folder):
+    """The running values that a host has on which nf_conntrack has just been loaded; None where it was loaded before."""
+    if not host.document["name"].endswith(UNLOADED):
+        return None
+    other = machine(host.document["name"], os.path.join(str(folder), "fresh"))
+    other.run(["modprobe", "nf_conntrack"])
+    return other.values()
 
 
 def snapshot(host):

@@ -18,11 +18,11 @@ IMAGE = "/boot/initrd.img-6.1.0-50-amd64"
 
 
 def inputs(files=None, **others):
-    given = dict(
-        links={}, cmdline="root=/dev/vda1 ro", release="6.1.0-50-amd64", builtin=False, systemd=True, mem_total=8 * GIB, page_size=4096,
+    plain = BootInputs(
+        files or {}, {}, "root=/dev/vda1 ro", "6.1.0-50-amd64", builtin=False, systemd=True, mem_total=8 * GIB, page_size=4096,
         module_dependents=frozenset(["nf_nat", "nft_ct"]), keys=KEYS,
     )
-    return BootInputs(files=files or {}, **dict(given, **others))
+    return plain._replace(**others)
 
 
 def early(**files):
@@ -299,7 +299,7 @@ def test_c20_a_typo_in_modprobe_d_keeps_the_module_from_loading(words):
     assert (found.loads, found.loaded_by, found.stage) == (False, "", "never")
     assert found.prevented_by.startswith("/etc/modprobe.d/y.conf:1: hashsize")
     assert found.prevented_by in found.problems
-    assert set(v.value for v in found.values.values()) == {None}
+    assert {given.value for given in found.values.values()} == {None}
 
 
 def test_settings_are_those_that_the_kernel_has():

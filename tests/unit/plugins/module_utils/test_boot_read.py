@@ -9,8 +9,9 @@ import pytest
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_read
 from ansible_collections.netfleet.conntrack.plugins.module_utils._boot import boot
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import CATALOGUE
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
-
+from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.test_initramfs import DEBIAN, cpio
 
 RELEASE = "6.1.0-50-amd64"
@@ -169,6 +170,11 @@ def test_an_image_that_cannot_be_read_is_a_problem(tmp_path):
     assert boot(_boot_read.read(host)).problems == (problem,)
 
 
+def test_an_image_that_may_not_be_read_is_a_problem(tmp_path):
+    host = tree(tmp_path, dict(MODULE, **{IMAGE + "/x": b""}))
+    assert boot(_boot_read.read(host)).problems == ("cannot read %s: Is a directory" % IMAGE,)
+
+
 def test_a_built_in_conntrack_needs_no_image(tmp_path):
     host = tree(tmp_path, {"/proc/sys/kernel/osrelease": RELEASE, "/sys/module/nf_conntrack/x": "", IMAGE: b"x"})
     assert _boot_read.read(host).read_problems == ()
@@ -177,3 +183,23 @@ def test_a_built_in_conntrack_needs_no_image(tmp_path):
 
 def test_an_empty_machine_can_be_read(tmp_path):
     assert boot(_boot_read.read(tree(tmp_path, {}))).values["max"].value == 2048
+
+
+# Recorded machines, on which nobody has set anything by hand
+
+@pytest.mark.parametrize("name", [name for name in recorded.names() if not name.endswith(recorded.UNLOADED)])
+def test_a_recorded_host_boots_to_what_it_runs(name, tmp_path):
+    host = recorded.machine(name, tmp_path)
+    running = {setting.name: host.number(setting.path) for setting in CATALOGUE if setting.access != "ro"}
+    found = boot(_boot_read.read(host))
+    assert {setting: given.value for setting, given in found.values.items()} == {n: value for n, value in running.items() if value is not None}
+    assert (found.problems, found.lost) == ((), ())
+
+
+@pytest.mark.parametrize("name", [name for name in recorded.names() if name.endswith(recorded.UNLOADED)])
+def test_a_host_without_the_module_boots_to_what_it_will_run(name, tmp_path):
+    alone = boot(_boot_read.read(recorded.machine(name, tmp_path)))
+    loaded = boot(_boot_read.read(recorded.machine(name[:-len(recorded.UNLOADED)], tmp_path)))
+    assert {setting: given.value for setting, given in alone.values.items() if setting in loaded.values} == {
+        setting: given.value for setting, given in loaded.values.items()
+    }

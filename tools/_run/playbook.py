@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, netfleet.conntrack contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs a playbook of the collection, and takes the modules' results out of it."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+from .progress import RunError, say
+
+CALLBACKS = Path(__file__).parent / "callbacks"
+MODULES = ("netfleet.conntrack.settings", "netfleet.conntrack.early_load")
+
+
+class Outcome(NamedTuple):
+    """What a playbook brought about."""
+
+    status: int
+    changes: dict  # host -> list of the modules' changes
+    facts: dict  # host -> the facts
+
+
+def play(name, arguments, folded=None):
+    """Run a playbook; its output is shown as it comes or, ``folded`` into a file, as one line a task."""
+    reading, writing = os.pipe()
+    command = ["ansible-playbook", f"netfleet.conntrack.{name}", *arguments]
+    with open(reading, encoding="utf-8") as events, open(folded or os.devnull, "wb") as log:
+        output = {"stdout": log, "stderr": log} if folded else {}
+        with subprocess.Popen(command, env=environment(writing), pass_fds=[writing], **output) as process:
+            os.close(writing)
+            outcome = Outcome(0, {}, {})
+            for line in events:
+                take(outcome, json.loads(line), say if folded else quiet)
+        outcome = outcome._replace(status=process.returncode)
+    if folded and outcome.status:
+        raise RunError(f"{' '.join(command)}: exit status {outcome.status}\n{Path(folded).read_text(errors='replace')}")
+    return outcome
+
+
+def environment(writing):
+    """What is asked of Ansible; what the user has set holds."""
+    ours = {
+        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+        "ANSIBLE_HOST_KEY_CHECKING": "false",
+        "ANSIBLE_PIPELINING": "true",
+        "ANSIBLE_DEPRECATION_WARNINGS": "false",
+    }
+    return {**ours, **os.environ, "NETFLEET_RUN_EVENTS": str(writing)}
+
+
+def quiet(_text):
+    pass
+
+
+def take(outcome, event, tell):
+    """Keep what an event brings, and tell of it."""
+    if event["event"] == "task":
+        tell(f"  {event['name']}")
+        return
+    host, result = event["host"], event["result"]
+    if event["action"] in MODULES:
+        outcome.changes.setdefault(host, []).extend(result.get("changes", []))
+        tell(f"    {event['status']}{count(result.get('changes', []))}")
+    facts = result.get("ansible_facts", {}).get("netfleet_conntrack")
+    if facts:
+        outcome.facts[host] = facts
+
+
+def count(changes):
+    layers = {"running": "in the running kernel", "boot": "for the next boot"}
+    words = [f"{sum(change['layer'] == layer for change in changes)} {text}" for layer, text in layers.items()]
+    return f": {', '.join(words)}" if changes else ""
