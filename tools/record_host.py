@@ -11,7 +11,8 @@ Needs Python 3.6 and nothing else, so that it can be piped into any host: ssh ro
 
 The document: {"schema_version", "name", "note", "page_size", "hz", "uid", "files": {PATH: ENTRY}}. An ENTRY is
 {"text": ...}, with "mode" where rights matter; {"link": target}; or {"dir": true}. A file is recorded under its real
-path, and every link that leads there as a link; comments of configuration files are emptied. Hardware addresses, host names and user names are in none of the files.
+path, and every link that leads there as a link; comments of configuration files are emptied. Hardware addresses, host
+names and user names are in none of the files.
 """
 
 import argparse

@@ -30,7 +30,7 @@ class Change(NamedTuple):
 class Step(NamedTuple):
     """One write to the machine. A step with ``value`` None takes the file away."""
 
-    action: str  # file, script (a file that can be run), value or run
+    action: str  # file, script (a file that can be run), private (what we remember), value or run
     target: str  # a path; of a command, what it is for
     value: Any  # text; of a command, its list of arguments, or None where only taking it back does something
     undo: Any = ()  # of a command: the commands that take it back, in order, each a list of arguments
@@ -55,7 +55,7 @@ class Plan(NamedTuple):
     refusals: Tuple[str, ...] = ()
     files: Tuple[Tuple[str, Any, Any], ...] = ()  # (path, text before, text after) of own files that change
     memo: Any = None  # what the part wants remembered on the host: a dict, or None to forget it
-    cache: Any = None  # (path, text) of what only saves the next run work; it is no change
+    cache: Any = None  # (path, text or None to forget it) of what only saves the next run work; it is no change
     returns: Any = None  # a dict: what the module returns besides
 
 

@@ -10,7 +10,7 @@ needs a new image. Only the function C(tools) looks at the host.
 from typing import Any, NamedTuple
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_load, _cmdline, _own
-from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, Change, reread
+from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, Change, Step, reread
 
 HOOK = "/etc/initramfs-tools/hooks/zz-netfleet-conntrack"
 DRACUT = "/etc/dracut.conf.d/zz-netfleet-conntrack.conf"
@@ -99,4 +99,6 @@ def around(steps, maker, renewal):
     """``steps`` that write files, and the making of the image from them where there is a renewal."""
     if not renewal or maker is None:
         return steps
-    return reread(steps, "making the initramfs anew", maker.command)
+    # A run that was killed may have written the files already, and not yet the image.
+    why = "making the initramfs anew"
+    return reread(steps, why, maker.command) or (Step("run", why, maker.command, (maker.command,)),)

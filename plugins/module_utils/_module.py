@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # This file is private to the collection.
 """The frame of every module: where AnsibleModule and the rest of the collection meet."""
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.errors import UnsupportedError
 
@@ -40,7 +42,16 @@ class Module(AnsibleModule):
 
     def host(self):
         """The machine that this module runs on."""
-        return Host(run=self._command, replace=self.atomic_move)
+        return Host(run=self._command, replace=self._replace)
+
+    def _replace(self, new, path):
+        """Put a file in another's place, labelled as that place asks.
+
+        Unlike atomic_move it keeps the mode of the file, and what goes wrong is an OSError, which can be undone.
+        """
+        if self.selinux_enabled():
+            self.set_context_if_different(new, self.selinux_default_context(path), False)
+        os.rename(new, path)
 
     def _command(self, argv, data):
         return self.run_command(argv, data=data, binary_data=True, environ_update={"LC_ALL": "C", "LANGUAGE": "C"})

@@ -20,7 +20,7 @@ def obstacles(state, values, at_boot):
                "install the kernel's modules package" % (kernel.release, kernel.release))
         return
     for name in values:
-        text = _obstacle(state, BY_NAME[name])
+        text = _obstacle(state, BY_NAME[name]) or _not_now(BY_NAME[name], at_boot)
         if text:
             yield "%s: %s" % (_spec.option(BY_NAME[name]), text)
     if at_boot and values and not kernel.boots:
@@ -35,6 +35,12 @@ def _obstacle(state, setting):
     if setting.access == "boot" and state.kernel.builtin:
         return ("connection tracking is built into this kernel, so only its command line can set this: "
                 "nf_conntrack.%s=" % setting.parameter)
+    return None
+
+
+def _not_now(setting, at_boot):
+    if setting.access == "boot" and not at_boot:
+        return "the kernel takes it only while its module loads; say at_boot: true"
     return None
 
 

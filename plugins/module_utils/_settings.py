@@ -86,7 +86,7 @@ def plan(state, options):
         refusals=refusals,
         files=tuple((p, state.own[p], files[p]) for p in OWN if state.own[p] != files[p]),
         memo=_memo(state, want, [change.name for change in running], bool(at_boot) and not state.inputs.builtin),
-        cache=(_boot_read.CACHE, state.inputs.initramfs_cache if want.values else None),
+        cache=_cache(state, want),
         returns=_returns(state, want, after),
     )
 
@@ -125,8 +125,8 @@ def _ours(values):
 
 
 def _default(after, name):
-    """What a host whose module was not loaded before the first run goes back to."""
-    return after.values[name].value
+    """What a host whose module was not loaded before the first run goes back to; None where its kernel has it no more."""
+    return after.values[name].value if name in after.values else None
 
 
 def _running_change(state, setting, target, asked):
@@ -191,6 +191,12 @@ def _file_steps(state, files):
     if any(step.target == _own.UDEV for step in steps) and state.udev:
         return reread(steps, "telling udev of its new rule", _own.RELOAD_UDEV)
     return steps
+
+
+def _cache(state, want):
+    """What reading the initramfs leaves for the next run, to be written where it is new; it goes when nothing is ours."""
+    text = state.inputs.initramfs_cache if want.values else None
+    return None if want.values and text is None else (_boot_read.CACHE, text)
 
 
 def _memo(state, want, changing, modular):

@@ -22,7 +22,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
 FOLDER = _own.FOLDERS[0]
 JOURNAL = FOLDER + "/journal.json"
 SCHEMA_VERSION = 1
-MODES = {"file": 0o644, "script": 0o755}
+MODES = {"file": 0o644, "script": 0o755, "private": 0o600}
 
 
 def memo_path(part):
@@ -101,7 +101,7 @@ def _carry_out(host, part, options, plan):
 
 def _write_journal(host, undo):
     try:
-        host.write_file(JOURNAL, _dump({"undo": undo}), 0o600)
+        host.write_file(JOURNAL, _dump({"undo": undo}), MODES["private"])
     except ConntrackError as error:
         _tidy(host)
         raise ConntrackError("%s; nothing was changed" % error) from error
@@ -123,21 +123,23 @@ def _tidy(host):
 def _keep(host, plan):
     """Save the next run work, on a host where something is ours; where that fails, the next run has it to do."""
     path, text = plan.cache or (None, None)
+    if path and text is None:
+        host.clear(path)
     if text is None or not host.exists(FOLDER):
         return
     try:
-        host.write_file(path, text, 0o600)
+        host.write_file(path, text, MODES["private"])
     except ConntrackError:
         pass
 
 
 def _forgotten_cache(host, plan):
     path, text = plan.cache or (None, None)
-    return (Step("file", path, None),) if path and text is None and host.exists(path) else ()
+    return (Step("private", path, None),) if path and text is None and host.exists(path) else ()
 
 
 def _memo_step(part, plan):
-    return Step("file", memo_path(part.name), None if plan.memo is None else _dump(plan.memo))
+    return Step("private", memo_path(part.name), None if plan.memo is None else _dump(plan.memo))
 
 
 def _forgetful(host, part, plan):

@@ -9,21 +9,22 @@ Needs root, conntrack-tools, iproute2, procps and util-linux. What is set in the
 import contextlib
 import json
 import os
-import stat
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_KEY
+
 MODULES = "ansible_collections.netfleet.conntrack.plugins.modules."
-KEYS = Path("/proc/sys/net/netfilter")
-NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-# A checkout in a closed home folder: whom the test lets read it may still write nothing.
-READS_ALL = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
 LOCK = "/run/netfleet-conntrack.lock"  # stays, for two runs must meet at the same file
-# Everything that is written is below $1/new. What this machine sets at boot is hidden, and so is its initramfs.
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+# For a checkout in a closed home folder: may read what it likes, and still write nothing.
+READS_ALL = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+# Whatever is written comes to lie below $1/new. What this machine sets at boot is hidden, and its initramfs, too.
 MOUNTS = """
 set -e
 mount -t tmpfs -o mode=0755 tmpfs "$1"
@@ -35,7 +36,7 @@ mkdir "$1/new/run"
 mount --bind "$1/new/run" /run
 test ! -d /boot || mount -t tmpfs tmpfs /boot
 rm -rf /etc/sysctl.conf /etc/modules /etc/sysctl.d /etc/modprobe.d /etc/modules-load.d /etc/udev/rules.d /var/lib/netfleet-conntrack
-mkdir /etc/sysctl.d /etc/modprobe.d /etc/modules-load.d
+mkdir /etc/sysctl.d /etc/modprobe.d /etc/modules-load.d /run/sysctl.d
 echo ready
 exec cat
 """
@@ -50,33 +51,37 @@ def command(*argv, **more):
 def values():
     """Every running value of this machine, as sysctl shows it."""
     lines = (line.partition(" = ") for line in command("sysctl", "net.netfilter").splitlines())
-    return {key: value for key, dummy, value in lines}
+    return {key: value for key, dummy, value in lines if not key.endswith("_count")}
+
+
+def put_back(before):
+    """Put running values back; twice, as some are refused before others are right."""
+    for dummy in range(2):
+        after = values()
+        for key in [key for key in before if after[key] != before[key]]:
+            subprocess.run(["sysctl", "-q", "%s=%s" % (key, before[key])], capture_output=True, check=False)
+    assert values() == before
 
 
 def readable_by_all(path):
     return all(place.stat().st_mode & 0o5 == 0o5 for place in (path, *path.parents))
 
 
-def restore(before):
-    """Put running values back; twice, as some are refused before others are right."""
-    for dummy in range(2):
-        after = values()
-        for key in [key for key in before if after[key] != before[key]]:
-            subprocess.run(["sysctl", "-q", "%s=%s" % (key, before[key])], capture_output=True, check=False)
-    assert without_count(values()) == without_count(before)
-
-
-def without_count(found):
-    return {key: value for key, value in found.items() if not key.endswith("_count")}
+def nobody():
+    """What runs a command as a user without rights, who can read the collection and this Python."""
+    used = [sys.executable, os.path.realpath(sys.executable), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), __file__]
+    return NOBODY if all(readable_by_all(Path(path)) for path in used) else NOBODY + READS_ALL
 
 
 class Machine:
-    """Where modules run: the files are the test's, the kernel is this machine's."""
+    """Where modules run: the files are the test's own, the kernel is this machine's."""
 
-    def __init__(self, holder, written):
+    def __init__(self, holder, new):
         self.holder = holder
         self.root = Path("/proc/%d/root" % holder.pid)
-        self.written = written
+        self.new = self.root / new.relative_to("/")
+        self.fresh = self.files()
+        self.first = self.now()
 
     def inside(self, *argv, netns=None, user=()):
         network = ["--net=/run/netns/" + netns] if netns else []
@@ -85,73 +90,95 @@ class Machine:
     def command(self, *argv, **more):
         return command(*self.inside(*argv), **more)
 
-    def nobody(self):
-        places = [Path(sys.executable), Path(sys.executable).resolve(), *map(Path, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        return (*NOBODY, *(() if all(map(readable_by_all, places)) else READS_ALL))
-
     def start(self, module, options, check=False, netns=None, user=()):
-        argv = self.inside(sys.executable, "-m", MODULES + module, netns=netns, user=user)
+        """Start a run; it goes on while the test does."""
+        argv = self.inside(sys.executable, "-m", MODULES + module, netns=netns, user=nobody() if user == "nobody" else ())
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": dict(options, _ansible_check_mode=check, _ansible_diff=True)}))
         process.stdin.close()
-        process.stdin = None  # for communicate()
+        process.stdin = None  # nothing is left for communicate() to send
         return process
 
-    def result(self, process):
+    def answer(self, process):
+        """The result of a run, which may be a refusal."""
         output, errors = process.communicate(timeout=120)
-        assert not errors and output.startswith("{"), output + errors
+        assert not errors and "Traceback" not in output, output + errors
         result = json.loads(output)
         assert process.returncode == (1 if result.get("failed") else 0)
         return result
 
-    def run(self, module, options, **more):
-        result = self.result(self.start(module, options, **more))
-        assert not result.get("failed"), result["msg"]
+    def finish(self, process):
+        result = self.answer(process)
+        assert not result.get("failed"), result.get("msg")
         return result
 
-    def settings(self, check=False, **options):
-        return self.run("settings", options, check=check)
+    def run(self, module, options, **more):
+        return self.finish(self.start(module, options, **more))
 
-    def absent(self):
-        return self.settings(state="absent")
+    def settings(self, options, **more):
+        return self.run("settings", options, **more)
 
     def refused(self, module, options, **more):
-        """The error of a run that must fail, and change nothing."""
-        before = values(), self.files()
-        result = self.result(self.start(module, options, **more))
-        assert (values(), self.files()) == before
-        assert result.get("failed") and "Traceback" not in result["msg"], result
+        """The error of a run that must fail, and touch nothing."""
+        before = values(), self.files(), self.stamps()
+        result = self.answer(self.start(module, options, **more))
+        assert (values(), self.files(), self.stamps()) == before
+        assert result.get("failed"), result
         return result["msg"]
 
-    def files(self):
-        """All files that were made or changed: path -> content."""
-        found = {}
-        for folder, dummy, names in os.walk(self.root / self.written):
-            for path in (Path(folder, name) for name in names):
-                status = path.lstat()
-                content = os.readlink(path) if path.is_symlink() else path.read_text() if stat.S_ISREG(status.st_mode) else None
-                found["/" + str(path.relative_to(self.root / self.written))] = content
-        found.pop(LOCK, None)
-        return found
+    def reset(self):
+        """Put everything back by the module, and see that it is."""
+        result = self.settings({"state": "absent"})
+        assert self.now() == self.first
+        assert self.files() == self.fresh
+        return result
 
-    def write(self, path, text):
-        (self.root / path.lstrip("/")).write_text(text)
+    def now(self):
+        """The running values by name, as sysctl shows them."""
+        return {BY_KEY[key].name: int(value) for key, value in values().items() if key in BY_KEY}
+
+    def with_first(self, **wanted):
+        return dict(self.first, **wanted)
+
+    def forget(self):
+        """Have the kernel's values as a boot finds them."""
+        put_back({key: str(self.first[setting.name]) if (setting := BY_KEY.get(key)) else value for key, value in values().items()})
+
+    def paths(self):
+        for folder, dummy, names in os.walk(self.new):
+            yield Path(folder)
+            yield from (Path(folder, name) for name in names)
+
+    def files(self):
+        """All files that were made, changed or removed: path -> content."""
+        found = {"/%s" % path.relative_to(self.new): path for path in self.paths() if path.is_symlink() or not path.is_dir()}
+        found.pop(LOCK, None)
+        return {name: path.read_text() if path.is_file() else "no file" for name, path in found.items()}
+
+    def stamps(self):
+        """Times and numbers of files and folders: they are others when anything was written."""
+        return {path: (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in self.paths()}
+
+    def place(self, path):
+        """Where the file is that modules see at ``path``."""
+        return self.root / path.lstrip("/")
 
 
 @pytest.fixture
-def machine(tmp_path):
+def machine():
     if os.geteuid() != 0:
         pytest.fail("these tests set values of the kernel: run them as root")
-    if not KEYS.joinpath("nf_conntrack_max").exists():
-        pytest.fail("this kernel has no connection tracking, or has not loaded it: modprobe nf_conntrack")
-    before = values()
+    if not os.path.exists("/proc/sys/net/nf_conntrack_max"):
+        pytest.fail("connection tracking is not in this kernel, or not loaded: modprobe nf_conntrack")
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}  # the holder ends with this process
-    with subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", MOUNTS, "sh", tmp_path], **pipes) as holder:
-        try:
-            assert holder.stdout.readline() == b"ready\n"
-            yield Machine(holder, str(tmp_path / "new").lstrip("/"))
-        finally:
-            restore(before)
+    before = values()
+    with tempfile.TemporaryDirectory() as place:
+        with subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", MOUNTS, "sh", place], **pipes) as holder:
+            try:
+                assert holder.stdout.readline() == b"ready\n"
+                yield Machine(holder, Path(place, "new"))
+            finally:
+                put_back(before)
 
 
 @pytest.fixture
@@ -167,7 +194,7 @@ def netns():
 
 
 @pytest.fixture
-def entries():
+def connections():
     """Puts so many entries into the table of this machine's own network namespace; they go when the test ends."""
     with contextlib.ExitStack() as stack:
 

@@ -303,7 +303,7 @@ def load_order(dependencies, wanted):
     """Paths of the `wanted` modules and their needs in loading order; `dependencies` is modules.dep."""
     order = []
     for line in dependencies.splitlines():
-        path, _, needs = line.partition(":")
+        path, dummy, needs = line.partition(":")
         if os.path.basename(path).partition(".")[0] in wanted:
             # modules.dep lists what a module needs with the deepest last.
             order += [*reversed(needs.split()), path]

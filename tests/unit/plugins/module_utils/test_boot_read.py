@@ -158,7 +158,10 @@ def test_a_new_image_is_read_again(tmp_path):
     assert _boot_read.read(host).initramfs.modules == ()
 
 
-@pytest.mark.parametrize("cache", ["", "{", "[]", "null", '{"schema_version": 0}', '{"schema_version": 1, "key": "x"}', '{"schema_version": 1, "key": 5, "image": 6}'])
+STRANGE = ["", "{", "[]", "null", '{"schema_version": 0}', '{"schema_version": 1, "key": "x"}', '{"schema_version": 1, "key": 5, "image": 6}']
+
+
+@pytest.mark.parametrize("cache", STRANGE)
 def test_a_damaged_cache_is_not_used(tmp_path, cache):
     host = tree(tmp_path, dict(MODULE, **{IMAGE: gzip.compress(cpio(DEBIAN)), _boot_read.CACHE: cache}))
     assert _boot_read.read(host).initramfs.modules == ("nf_conntrack",)

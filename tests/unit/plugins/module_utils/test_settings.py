@@ -10,7 +10,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction im
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import ABSENT, Dice
 
-SEEDS = range(35)
+SEEDS = range(12)
 PART = _settings.PART
 
 
