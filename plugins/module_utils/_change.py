@@ -30,7 +30,7 @@ class Change(NamedTuple):
 class Step(NamedTuple):
     """One write to the machine. A step with ``value`` None takes the file away."""
 
-    action: str  # file, script (a file that can be run), private (what we remember), value or run
+    action: str  # file, script (a file that can be run), private (what we remember), value, run or reread
     target: str  # a path; of a command, what it is for
     value: Any  # text; of a command, its list of arguments, or None where only taking it back does something
     undo: Any = ()  # of a command: the commands that take it back, in order, each a list of arguments
@@ -39,11 +39,12 @@ class Step(NamedTuple):
 def reread(steps, target, command):
     """``steps`` that write files, and a command that makes a program read them, also when they are taken back.
 
-    What is undone is undone in reverse, so the command that follows the files then stands before them.
+    What is undone is undone in reverse, so the command that follows the files then stands before them. A run
+    that was killed may have written the files already: the next one has them read again.
     """
     if not steps:
         return ()
-    return (Step("run", target, None, (command,)),) + tuple(steps) + (Step("run", target, command),)
+    return (Step("reread", target, None, (command,)),) + tuple(steps) + (Step("run", target, command),)
 
 
 class Plan(NamedTuple):
@@ -54,6 +55,7 @@ class Plan(NamedTuple):
     warnings: Tuple[str, ...] = ()
     refusals: Tuple[str, ...] = ()
     files: Tuple[Tuple[str, Any, Any], ...] = ()  # (path, text before, text after) of own files that change
+    namespace: str = ""  # what tells apart the memories of network namespaces on one file system
     memo: Any = None  # what the part wants remembered on the host: a dict, or None to forget it
     cache: Any = None  # (path, text or None to forget it) of what only saves the next run work; it is no change
     returns: Any = None  # a dict: what the module returns besides

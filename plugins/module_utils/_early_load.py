@@ -138,6 +138,8 @@ def _no_root(state):
 
 def _refusals(state, options, backend):
     yield from _no_root(state)
+    if not state.kernel.boots:
+        yield "this network namespace is not the one that the next boot sets up; run this on the host"
     if not (state.kernel.available or state.kernel.loadable or state.kernel.builtin):
         yield ("there is no connection tracking in kernel %s: no module nf_conntrack in /lib/modules/%s, and it is not built in; "
                "install the kernel's modules package" % (state.kernel.release, state.kernel.release))
@@ -217,8 +219,8 @@ def _rule_steps(state, changed, running, backend):
 
 def _warnings(state):
     if state.kernel.builtin and "nf_conntrack.hashsize" not in state.inputs.cmdline:
-        yield ("connection tracking is built into this kernel: nothing is to be loaded, and the hash size is set before any file "
-               "is read only by nf_conntrack.hashsize= on the kernel command line")
+        yield ("connection tracking is built into this kernel, so nothing has to be loaded; its first hash size, which NAT keeps, "
+               "comes from nf_conntrack.hashsize= on the kernel command line")
 
 
 def _prove(host, options):

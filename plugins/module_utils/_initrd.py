@@ -99,6 +99,6 @@ def around(steps, maker, renewal):
     """``steps`` that write files, and the making of the image from them where there is a renewal."""
     if not renewal or maker is None:
         return steps
-    # A run that was killed may have written the files already, and not yet the image.
+    # Our files may be right already, and only the image made of them old.
     why = "making the initramfs anew"
     return reread(steps, why, maker.command) or (Step("run", why, maker.command, (maker.command,)),)

@@ -31,6 +31,7 @@ class Kernel(NamedTuple):
     loadable: bool  # there is a module to load
     initial: bool  # this is the initial network namespace
     boots: bool  # the next boot sets up this network namespace
+    namespace: str  # what tells this namespace's memory apart: "", or its number where no boot sets it up
     count: Optional[int]  # entries of this namespace
     slab_bytes: int  # one entry without extensions
     running: Any  # dict: name -> number, of the settings that the kernel has
@@ -48,6 +49,7 @@ def read(host, inputs):
     running = _running(host)
     available = "max" in running
     initial = host.exists("/proc/sys/net/nf_conntrack_max" if available else "/proc/sys/net/core/dev_weight")
+    boots = initial or _same_as_first_process(host)
     return Kernel(
         release=inputs.release,
         version=inputs.version,
@@ -58,7 +60,8 @@ def read(host, inputs):
         builtin=inputs.builtin,
         loadable=available or _has_module(host, inputs.release),
         initial=initial,
-        boots=initial or _same_as_first_process(host),
+        boots=boots,
+        namespace="" if boots else "-net-" + re.sub("[^0-9]", "", host.link("/proc/self/ns/net") or ""),
         count=running.pop("count", None),
         slab_bytes=_slab_bytes(host),
         running=running,

@@ -63,7 +63,7 @@ def write_obstacles(state, changed):
                % (places[0], ", ".join(changed)))
         return
     for name in changed:
-        if name in state.kernel.read_only and not _through_sysfs(state, name):
+        if name in state.kernel.read_only and not _through_sysfs(state, name) and not _obstacle(state, BY_NAME[name]):
             yield "%s: the kernel does not let it be written here" % _spec.option(BY_NAME[name])
 
 
@@ -83,12 +83,13 @@ def _through_sysfs(state, name):
 
 def boot_obstacles(state, after, values):
     """Yield a text for every value that the next boot would not give although our files ask for it."""
-    if state.kernel.builtin or after.loads or not values:
-        pass
-    elif after.prevented_by:
+    if not values or not state.kernel.boots:
+        return
+    if not after.loads and after.prevented_by:
         yield "at_boot: %s keeps nf_conntrack from loading; remove that line, or say at_boot: false" % after.prevented_by
     for name, value in values.items():
         found = after.values.get(name)
-        if found is not None and found.value != value and not _obstacle(state, BY_NAME[name]):
+        possible = value <= BY_NAME[name].bounds[1] and not _obstacle(state, BY_NAME[name])
+        if found is not None and found.value != value and possible:
             yield "%s: the next boot would give %s, not %d, because of %s; remove that line, or say at_boot: false" % (
                 _spec.option(BY_NAME[name]), found.value, value, found.reason or found.source)

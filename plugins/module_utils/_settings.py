@@ -56,7 +56,7 @@ def read(host, dummy_options):
         inputs=inputs,
         boot=_boot.boot(inputs),
         own={path: host.read(path) for path in OWN},
-        memo=memo(host, NAME),
+        memo=memo(host, NAME, kernel.namespace),
         initrd=_initrd.tools(host, kernel.release),
         udev=host.exists("/run/udev/control"),
         sysctl_program=_own.sysctl_program(host.exists),
@@ -68,7 +68,7 @@ def plan(state, options):
     """What makes ``options`` hold now and at every boot, in the order in which it is safe."""
     want = _wanted.wanted(state, options)
     at_boot = want.values if options.get("at_boot", True) else {}
-    files = _own.settings_files(at_boot, state.inputs.builtin, state.sysctl_program, state.loaded_for_others)
+    files = _files(state, at_boot)
     after = _boot.boot(_initrd.renewed(_boot.with_files(state.inputs, files), files))
     running = _running_changes(state, want.values, after)
     renewal = _initrd.changes(NAME, state.inputs, files, state.own)
@@ -85,10 +85,18 @@ def plan(state, options):
         warnings=want.warnings + after.problems,
         refusals=refusals,
         files=tuple((p, state.own[p], files[p]) for p in OWN if state.own[p] != files[p]),
+        namespace=state.kernel.namespace,
         memo=_memo(state, want, [change.name for change in running], bool(at_boot) and not state.inputs.builtin),
         cache=_cache(state, want),
         returns=_returns(state, want, after),
     )
+
+
+def _files(state, values):
+    """The texts of our files; those on a file system that another network namespace boots from stay as they are."""
+    if not state.kernel.boots:
+        return state.own
+    return _own.settings_files(values, state.inputs.builtin, state.sysctl_program, state.loaded_for_others)
 
 
 def _returns(state, want, after):
@@ -112,7 +120,7 @@ def _command_line(state, values):
 def _running_changes(state, values, after):
     """What to change in the running kernel; before its module is loaded, everything that is asked for."""
     first = state.memo.get("first", {})
-    targets = {n: first[n] if first[n] is not None else _default(after, n) for n in first if n not in _ours(values)}
+    targets = {n: first[n] if first[n] is not None else _default(after, n) for n in first if not _stays(n, first, values)}
     targets.update(values)
     found = [_running_change(state, s, targets[s.name], s.name in values) for s in CATALOGUE if s.name in targets]
     changes = [change for change in found if change]
@@ -122,6 +130,11 @@ def _running_changes(state, values, after):
 def _ours(values):
     """The names whose first values count: those asked for, and those that get another value with them."""
     return set(values).union(name for name, causes in STARTED_WITH.items() if not values.keys().isdisjoint(causes))
+
+
+def _stays(name, first, values):
+    """Tell whether a name is as it should be: asked for, or as loading the module with what is asked for made it."""
+    return name in values or first[name] is None and name in _ours(values)
 
 
 def _default(after, name):
@@ -195,6 +208,8 @@ def _file_steps(state, files):
 
 def _cache(state, want):
     """What reading the initramfs leaves for the next run, to be written where it is new; it goes when nothing is ours."""
+    if not state.kernel.boots:
+        return None
     text = state.inputs.initramfs_cache if want.values else None
     return None if want.values and text is None else (_boot_read.CACHE, text)
 
@@ -205,7 +220,8 @@ def _memo(state, want, changing, modular):
     A value that has still to go back to what it was is ours until it has.
     """
     ours = _ours(want.values)
-    first = {n: v for n, v in state.memo.get("first", {}).items() if n in ours or n in changing}
+    known = state.memo.get("first", {})
+    first = {n: v for n, v in known.items() if _stays(n, known, want.values) or n in changing}
     if not want.values and not first:
         return None
     for name in want.values if state.kernel.available else ours:

@@ -9,6 +9,8 @@ nf_ct_alloc_hashtable() in net/netfilter/nf_conntrack_core.c.
 """
 from typing import NamedTuple, Tuple
 
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BUCKETS_MAX, INT_MAX
+
 GIB = 1024 ** 3
 WORD = 8  # bytes of a list head; 4 on a 32-bit kernel
 MAX_FOR_EACH_GIVEN_BUCKET = 8
@@ -82,11 +84,15 @@ def buckets_for(most, load_factor):
 
 
 def auto_max(budget, entry_bytes, load_factor):
-    """The largest power of two of connections whose table fits ``budget`` bytes.
+    """The largest power of two of connections whose table fits ``budget`` bytes, and whose chains a kernel can have.
 
     A power of two stays the same when memory or the size of an entry change a little.
     """
     most = LEAST_AUTO
-    while table_bytes(2 * most, buckets_for(2 * most, load_factor), entry_bytes) <= budget:
+    while _fits(2 * most, buckets_for(2 * most, load_factor), entry_bytes, budget):
         most *= 2
     return most
+
+
+def _fits(most, buckets, entry_bytes, budget):
+    return table_bytes(most, buckets, entry_bytes) <= budget and buckets <= BUCKETS_MAX and most <= INT_MAX

@@ -11,6 +11,7 @@ import re
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, settable
 
 AUTO = "auto"
+TRUTH = {True: "true", False: "false"}
 GROUPS = ("table", "timeouts", "tracking")
 # What the option "table" holds besides settings: (type, default, low, high).
 SIZING = {
@@ -42,7 +43,7 @@ def requested(options):
     for group in GROUPS:
         given = options.get(group)
         if isinstance(given, dict):
-            found.update((s.name, _number(given[s.name])) for s in settable(group) if given.get(s.name) is not None)
+            found.update((s.name, _number(s, given[s.name])) for s in settable(group) if given.get(s.name) is not None)
     return found
 
 
@@ -78,11 +79,12 @@ def option(setting):
     return "%s.%s" % (setting.group, setting.name)
 
 
-def _number(value):
+def _number(setting, value):
     if isinstance(value, bool):
-        return int(value)
+        # YAML takes yes and on for true; as a number of seconds that would be one.
+        return int(value) if setting.type == "bool" else TRUTH[value]
     # Decimal digits only: the kernel would read 0x10 as 16 and 010 as 8.
-    return int(value) if re.match(r"-?[0-9]+$", str(value)) else value
+    return int(value) if re.match(r"-?[0-9]+\Z", str(value)) else value
 
 
 def _problem(setting, value):
@@ -90,12 +92,18 @@ def _problem(setting, value):
         return None
     low, high = setting.bounds
     if not isinstance(value, int):
-        # What is not a number elsewhere than in the table was refused by the argument spec.
-        return "%s: %s is not a whole number or auto" % (option(setting), value) if setting.group == "table" else None
+        return _no_number(setting, value)
     if low <= value <= high:
         return None
     unit = " " + setting.unit if setting.unit else ""
     return "%s: %d is not between %d and %d%s%s" % (option(setting), value, low, high, unit, _why_not(setting, value))
+
+
+def _no_number(setting, value):
+    if setting.group == "table":
+        return "%s: %s is not a whole number or auto" % (option(setting), value)
+    # Other texts than these were refused by the argument spec.
+    return "%s: %s is not a whole number" % (option(setting), value) if value in TRUTH.values() else None
 
 
 def _why_not(setting, value):

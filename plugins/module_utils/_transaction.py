@@ -9,9 +9,7 @@ Everything is refused before the first write. What was there before is on the di
 hold when it is read again, are undone at once; a run that was killed leaves its
 journal, and the next run completes it.
 """
-import json
-
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _own
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _journal, _own
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import (
     ConntrackError,
     Step,
@@ -20,19 +18,24 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
 )
 
 FOLDER = _own.FOLDERS[0]
-JOURNAL = FOLDER + "/journal.json"
-SCHEMA_VERSION = 1
-MODES = {"file": 0o644, "script": 0o755, "private": 0o600}
 
 
-def memo_path(part):
+def memo_path(part, namespace=""):
     """Where a part remembers what it cannot read back from the host."""
-    return "%s/%s.json" % (FOLDER, part)
+    return "%s/%s%s.json" % (FOLDER, part, namespace)
 
 
-def memo(host, part):
+JOURNAL = memo_path("journal")
+
+
+def memo(host, part, namespace=""):
     """What a part remembered; an empty dict when nothing."""
-    return _load(host, memo_path(part))
+    return _journal.load(host, memo_path(part, namespace))
+
+
+def _journal_path(plan):
+    """What holds, while a run changes something, how to take it back."""
+    return memo_path("journal", plan.namespace)
 
 
 def wants_module(host, part):
@@ -47,14 +50,14 @@ def execute(host, part, options, check_mode, faults=()):
     """
     plan = _planned(host, part, options, faults)
     recovered, reached, proof = False, None, {}
-    if not check_mode and (plan.changes or host.exists(JOURNAL) or _forgetful(host, part, plan)):
+    if not check_mode and (plan.changes or host.exists(_journal_path(plan)) or _forgetful(host, part, plan)):
         with host.lock():
-            recovered = host.exists(JOURNAL)
+            recovered = host.exists(_journal_path(plan))
             plan = _planned(host, part, options, faults)  # another run may have changed the host meanwhile
             reached, proof = _carry_out(host, part, options, plan)
     if not check_mode:
         _keep(host, reached or plan)
-        _tidy(host)
+        _tidy(host, _journal_path(plan))
     return dict(_result(plan, recovered), **proof)
 
 
@@ -79,43 +82,39 @@ def _result(plan, recovered):
 
 
 def _carry_out(host, part, options, plan):
-    left = _load(host, JOURNAL).get("undo", [])
-    done = left + _undo(host, _memo_step(part, plan))
+    path = _journal_path(plan)
+    left = _journal.read(host, path)
+    done = left + _journal.undo(host, _memo_step(part, plan))
     steps = plan.steps + _forgotten_cache(host, plan)
-    undo = [_undo(host, step) for step in steps]
-    _write_journal(host, done + [entry for entries in undo for entry in entries])
+    undo = [_journal.undo(host, step) for step in steps]
+    _note(host, path, done + [entry for entries in undo for entry in entries])
     try:
-        _clear(host, left)
+        _journal.clear(host, left)
         _remember(host, part, plan)
         for step, entries in zip(steps, undo):
-            _do_noted(host, step, entries, done)
+            _journal.do_noted(host, step, entries, done)
+        _journal.reread(host, left)
         reached = _verified(host, part, options)
         proof = part.prove(host, options) if part.prove else {}
         _remember(host, part, reached)
-        host.remove_file(JOURNAL)
+        host.remove_file(path)
     except ConntrackError as error:
-        _roll_back(host, done, error)
+        _journal.roll_back(host, path, done, error)
+        _tidy(host, path)
         raise ConntrackError("%s; everything is as it was before" % error) from error
     return reached, proof
 
 
-def _write_journal(host, undo):
+def _note(host, path, entries):
     try:
-        host.write_file(JOURNAL, _dump({"undo": undo}), MODES["private"])
+        _journal.write(host, path, entries)
     except ConntrackError as error:
-        _tidy(host)
+        _tidy(host, path)
         raise ConntrackError("%s; nothing was changed" % error) from error
 
 
-def _clear(host, left):
-    """Take away the half-written files of a run that was killed."""
-    for entry in left:
-        if entry["action"] in MODES:
-            host.clear(entry["target"])
-
-
-def _tidy(host):
-    host.clear(JOURNAL)
+def _tidy(host, path):
+    host.clear(path)
     for folder in _own.FOLDERS:
         host.remove_folder(folder)
 
@@ -128,7 +127,7 @@ def _keep(host, plan):
     if text is None or not host.exists(FOLDER):
         return
     try:
-        host.write_file(path, text, MODES["private"])
+        _journal.do(host, Step("private", path, text))
     except ConntrackError:
         pass
 
@@ -139,7 +138,7 @@ def _forgotten_cache(host, plan):
 
 
 def _memo_step(part, plan):
-    return Step("private", memo_path(part.name), None if plan.memo is None else _dump(plan.memo))
+    return Step("private", memo_path(part.name, plan.namespace), None if plan.memo is None else _journal.dump(plan.memo))
 
 
 def _forgetful(host, part, plan):
@@ -150,7 +149,7 @@ def _forgetful(host, part, plan):
 
 def _remember(host, part, plan):
     if _forgetful(host, part, plan):
-        _do(host, _memo_step(part, plan))
+        _journal.do(host, _memo_step(part, plan))
 
 
 def _verified(host, part, options):
@@ -161,83 +160,3 @@ def _verified(host, part, options):
             "%s (%s) was set to %s and is %s" % (c.name, c.layer, shown(c.after), shown(c.before)) for c in reached.changes
         ))
     return reached
-
-
-def _undo(host, step):
-    """What takes a step back, as the journal holds it: the last entry is carried out first."""
-    before = step.undo[::-1] if step.action == "run" else (host.read(step.target),)
-    return [{"action": step.action, "target": step.target, "value": value} for value in before]
-
-
-def _roll_back(host, undo, error):
-    """Put everything back as it was; ``error`` is what made this necessary."""
-    failed = []
-    for entry in reversed(undo):
-        try:
-            _take_back(host, Step(**entry))
-        except ConntrackError as fault:
-            failed.append(str(fault))
-    if not failed:
-        failed = _forget(host)
-    if failed:
-        raise ConntrackError("%s; putting back what was before failed, and the next run will try again: %s" % (error, "; ".join(failed)))
-
-
-def _forget(host):
-    """Take the journal away; return what is wrong."""
-    try:
-        host.remove_file(JOURNAL)
-    except ConntrackError as error:
-        return [str(error)]
-    _tidy(host)
-    return []
-
-
-def _take_back(host, step):
-    # A value with nothing before it has nothing to go back to: its module was not loaded.
-    if step.action not in MODES and step.value is None:
-        return
-    _do(host, step)
-
-
-def _do_noted(host, step, undo, done):
-    """Do a step, and note what takes it back; a write that fails did nothing, but a command may have done half."""
-    if step.action == "run":
-        done.extend(undo)
-        _do(host, step)
-    else:
-        _do(host, step)
-        done.extend(undo)
-
-
-def _do(host, step):
-    if step.action == "value":
-        host.write_value(step.target, step.value)
-    elif step.action == "run":
-        _command(host, step)
-    elif step.value is None:
-        host.remove_file(step.target)
-    else:
-        host.write_file(step.target, step.value, MODES[step.action])
-
-
-def _command(host, step):
-    if step.value is None:
-        return
-    status, output, errors = host.run(step.value)
-    if status != 0:
-        raise ConntrackError("%s failed (%s): %s" % (step.target, " ".join(step.value), (errors or output).strip()))
-
-
-def _load(host, path):
-    text = host.read(path)
-    if not text:
-        return {}
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise ConntrackError("%s is not JSON; move it away and run again" % path) from None
-
-
-def _dump(values):
-    return json.dumps(dict(values, schema_version=SCHEMA_VERSION), indent=2, sort_keys=True) + "\n"

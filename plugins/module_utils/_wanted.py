@@ -9,7 +9,7 @@ Pure: no files, no Ansible.
 from typing import Any, NamedTuple, Tuple
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _sizing, _spec
-from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, CATALOGUE
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BUCKETS_MAX, BY_NAME, CATALOGUE
 
 # Entries per chain (max / buckets). Above the first a kernel with the short chain limit refuses
 # connections (Linux 5.15 to 6.2, __nf_conntrack_confirm), above the second any does, above the third it must.
@@ -143,6 +143,9 @@ def _refusals(state, asked, values, sizing, memory):
     elif "buckets" in values and found is None:
         yield ("table.buckets: a kernel that loads its module with a hash size sets max to 8 times as much; "
                "say table.max as well (now %s)" % now(state, "max"))
+    if values.get("buckets", 0) > BUCKETS_MAX:
+        yield ("table.buckets: %d chains are more than the %d that a kernel can have; use a smaller table.max, or a larger table.load_factor"
+               % (values["buckets"], BUCKETS_MAX))
     if found is not None and state.kernel.count is not None and found < state.kernel.count:
         yield ("table.max: %d is below the %d connections in the table now; use a larger number, or delete flows first"
                % (found, state.kernel.count))

@@ -31,7 +31,7 @@ class Local:
     python = sys.executable
 
     def __init__(self, work):
-        self.title = f"this machine, without ssh (Linux {platform.release()})"
+        self.title = f"this machine, without ssh (Linux {platform.release().partition('-')[0]})"
         self.folder = work
         self.inventory = str(work / "inventory.yml")
         self.sysctl_file = str(work / "posix.conf")

@@ -95,7 +95,7 @@ def playbooks(host, work):
 def values(host):
     """As many settings as are to be set, with the host's own values; those of the table first."""
     rows = yaml.safe_load((HERE.parents[1] / "molecule/default/vars/every_setting.yml").read_text())["every_setting"]
-    there = dict(line.split(":") for line in host.run("grep -H . /proc/sys/net/netfilter/nf_*").splitlines())
+    there = dict(line.split(":") for line in host.run("grep -s -H . /proc/sys/net/netfilter/nf_*_*; true").splitlines())
     found = [{**row, "value": int(there[row["path"]])} for row in rows if row["path"] in there][:KEYS]
     if len(found) < KEYS:
         sys.exit(f"{host.title}: only {len(found)} of {KEYS} settings are there")

@@ -48,9 +48,10 @@ def command(*argv, **more):
     return done.stdout
 
 
-def values():
-    """Every running value of this machine, as sysctl shows it."""
-    lines = (line.partition(" = ") for line in command("sysctl", "net.netfilter").splitlines())
+def values(netns=None):
+    """Every running value, as sysctl shows it."""
+    entered = ("ip", "netns", "exec", netns) if netns else ()
+    lines = (line.partition(" = ") for line in command(*entered, "sysctl", "net.netfilter").splitlines())
     return {key: value for key, dummy, value in lines if not key.endswith("_count")}
 
 
@@ -69,7 +70,7 @@ def readable_by_all(path):
 
 def nobody():
     """What runs a command as a user without rights, who can read the collection and this Python."""
-    used = [sys.executable, os.path.realpath(sys.executable), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), __file__]
+    used = filter(os.path.exists, [sys.executable, os.path.realpath(sys.executable), *os.environ.get("PYTHONPATH", "").split(os.pathsep), __file__])
     return NOBODY if all(readable_by_all(Path(path)) for path in used) else NOBODY + READS_ALL
 
 
@@ -118,11 +119,11 @@ class Machine:
     def settings(self, options, **more):
         return self.run("settings", options, **more)
 
-    def refused(self, module, options, **more):
+    def refused(self, module, options, netns=None, **more):
         """The error of a run that must fail, and touch nothing."""
-        before = values(), self.files(), self.stamps()
-        result = self.answer(self.start(module, options, **more))
-        assert (values(), self.files(), self.stamps()) == before
+        before = values(), values(netns), self.files(), self.stamps()
+        result = self.answer(self.start(module, options, netns=netns, **more))
+        assert (values(), values(netns), self.files(), self.stamps()) == before
         assert result.get("failed"), result
         return result["msg"]
 
@@ -133,9 +134,9 @@ class Machine:
         assert self.files() == self.fresh
         return result
 
-    def now(self):
+    def now(self, netns=None):
         """The running values by name, as sysctl shows them."""
-        return {BY_KEY[key].name: int(value) for key, value in values().items() if key in BY_KEY}
+        return {BY_KEY[key].name: int(value) for key, value in values(netns).items() if key in BY_KEY}
 
     def with_first(self, **wanted):
         return dict(self.first, **wanted)

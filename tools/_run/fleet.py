@@ -23,4 +23,6 @@ def run(args):
 def changes(found, check):
     if not found:
         return "nothing to change" if check else "nothing had to be changed"
-    return table(("would change" if check else "changed", "layer", "before", "after"), [(c["name"], c["layer"], c["before"], c["after"]) for c in found])
+    # In a check run each module announces what both need.
+    rows = dict.fromkeys((change["name"], change["layer"], change["before"], change["after"]) for change in found)
+    return table(("would change" if check else "changed", "layer", "before", "after"), list(rows))

@@ -42,14 +42,9 @@ def play(name, arguments, folded=None):
 
 
 def environment(writing):
-    """What is asked of Ansible; what the user has set holds."""
-    ours = {
-        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
-        "ANSIBLE_HOST_KEY_CHECKING": "false",
-        "ANSIBLE_PIPELINING": "true",
-        "ANSIBLE_DEPRECATION_WARNINGS": "false",
-    }
-    return {**ours, **os.environ, "NETFLEET_RUN_EVENTS": str(writing)}
+    """Nothing but our callback is added to what the user has set."""
+    callbacks = os.pathsep.join(filter(None, [str(CALLBACKS), os.environ.get("ANSIBLE_CALLBACK_PLUGINS")]))
+    return {**os.environ, "ANSIBLE_CALLBACK_PLUGINS": callbacks, "NETFLEET_RUN_EVENTS": str(writing)}
 
 
 def quiet(_text):

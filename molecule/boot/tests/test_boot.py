@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-WANTED = yaml.safe_load((Path(__file__).parents[1] / "case.yml").read_text())["wanted"]
+WANTED = yaml.safe_load((Path(__file__).parents[1] / "vars/case.yml").read_text())["wanted"]
 TRACKED = """
     conntrack -F 2>/dev/null
     ping -q -c 1 -W 5 127.0.0.1 >/dev/null

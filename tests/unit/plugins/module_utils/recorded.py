@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _sizing
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_read, _sizing
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import ALIASES, BY_KEY, BY_NAME
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
 
@@ -22,6 +22,10 @@ HOSTS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abs
 FOLDERS = ("/etc", "/etc/sysctl.d", "/etc/modprobe.d", "/etc/modules-load.d", "/etc/udev/rules.d", "/etc/systemd/system", "/run", "/var/lib")
 NETFILTER = "/proc/sys/net/netfilter/"
 ALIAS = "/proc/sys/net/nf_conntrack_max"
+MODULES_OF = {"nft": ["nf_tables"], "iptables": ["ip_tables", "ip6_tables"]}
+TABLES_NAMES = ("/proc/net/ip_tables_names", "/proc/net/ip6_tables_names")
+HOOK = "/etc/initramfs-tools/hooks/zz-netfleet-conntrack"
+IMAGE = "/boot/initrd.img-%s"
 PARAMETERS = "/sys/module/nf_conntrack/parameters/"
 # What appears when nf_conntrack loads.
 OF_MODULE = re.compile(r"/proc/sys/net/netfilter/nf_conntrack_|/proc/sys/net/nf_conntrack_max$|/sys/module/nf_conntrack(/|$)|/proc/net/stat/nf_conntrack$")
@@ -79,6 +83,7 @@ class Machine(Host):
         super().__init__(root, run=self.command, page_size=found["page_size"], uid=found.get("uid", 0))
         self.document = found
         self.log = []
+        self.folders = {}
         self._rename, self._replace = self._replace, self._replaced
 
     def moment(self, what, target):
@@ -90,6 +95,15 @@ class Machine(Host):
         found = act()
         self.moment("after " + what, target)
         return found
+
+    def _real(self, path):
+        # Folders stay what they are, and every path leads through some.
+        if path not in self.folders:
+            found = super()._real(path)
+            if not os.path.isdir(self.root + found):
+                return found
+            self.folders[path] = found
+        return self.folders[path]
 
     # Files
 
@@ -159,7 +173,7 @@ class Machine(Host):
         act = getattr(self, "_run_" + program.replace("-", "_"), None)
         if act is None:
             raise AssertionError("nobody thought of %s" % " ".join(argv))
-        if program in ("nft", "iptables", "ip6tables") and not self._writes(argv):
+        if program.endswith("-save") or program in ("nft", "iptables", "ip6tables") and not self._writes(argv):
             return act(argv[1:])
         try:
             return self._around("run", " ".join([program] + argv[1:]), lambda: act(argv[1:]))
@@ -205,7 +219,20 @@ class Machine(Host):
     def _run_udevadm(self, dummy_argv):
         return 0, "", ""
 
-    _run_update_initramfs = _run_udevadm
+    def _run_update_initramfs(self, dummy_argv):
+        """Make an image as initramfs-tools does: copies of modprobe.d, and the module where a hook of ours asks for it."""
+        release = self.read("/proc/sys/kernel/osrelease").strip()
+        files = {"etc/modprobe.d/" + name: self.read("/etc/modprobe.d/" + name) for name in self.list("/etc/modprobe.d")}
+        if "force_load nf_conntrack" in (self.read(HOOK) or "") and self.mode(HOOK) & 0o100:
+            files["conf/modules"] = "nf_conntrack\n"
+            files["usr/lib/modules/%s/kernel/net/netfilter/nf_conntrack.ko" % release] = ""
+        with open(self.root + IMAGE % release, "wb") as stream:
+            stream.write(archive(files))
+        return 0, "", ""
+
+    def image(self):
+        """What the initramfs holds that matters here."""
+        return _boot_read.initramfs(self, self.read("/proc/sys/kernel/osrelease").strip())[0]
 
     def _run_systemctl(self, argv):
         unit = "/etc/systemd/system/" + argv[-1]
@@ -224,6 +251,11 @@ class Machine(Host):
             self._rules("nft" if "nft -f" in (self.read(unit) or "") else "iptables", True)
         return 0, "", ""
 
+    def enabled(self, unit):
+        """The units that start another one."""
+        folder = "/etc/systemd/system/"
+        return [name[:-6] for name in self.list(folder) if name.endswith(".wants") and self.link(folder + name + "/" + unit)]
+
     @staticmethod
     def _tidy(folder):
         if not os.listdir(folder):
@@ -236,6 +268,8 @@ class Machine(Host):
 
     def _rules(self, backend, there):
         if there:
+            for module in MODULES_OF[backend]:
+                os.makedirs(self.root + "/sys/module/" + module, exist_ok=True)
             with open(self._mark(backend), "w"):
                 pass
         elif self.has_rules(backend):
@@ -245,21 +279,31 @@ class Machine(Host):
         return os.path.exists(self._mark(backend))
 
     def _run_nft(self, argv):
-        if "ruleset" in argv:
+        if {"list", "ruleset"} <= set(argv):
             return 0, NFT_OURS if self.has_rules("nft") else NFT_NONE, ""
         if "list" in argv:
-            return (0, "", "") if self.has_rules("nft") else (1, "", "No such file or directory")
+            return (0, "chain hooks { ct state new }", "") if self.has_rules("nft") else (1, "", "No such file or directory")
         self._rules("nft", False)
         return 0, "", ""
 
     def _run_iptables(self, argv):
         if "-S" in argv:
-            return (0, "", "") if self.has_rules("iptables") else (1, "", "No chain/target/match by that name.")
+            return (0, "-A NETFLEET_HOOKS -j CT", "") if self.has_rules("iptables") else (1, "", "No chain/target/match by that name.")
         if "-X" in argv:
             self._rules("iptables", False)
         return 0, "", ""
 
     _run_ip6tables = _run_iptables
+
+    def _run_iptables_legacy_save(self, dummy_argv):
+        return 0, "*raw\n:NETFLEET_HOOKS - [0:0]\n-A NETFLEET_HOOKS -j CT\nCOMMIT\n" if self.has_rules("iptables") else "", ""
+
+    _run_ip6tables_legacy_save = _run_iptables_legacy_save
+
+    def read_bytes(self, path):
+        if path in TABLES_NAMES and self.has_rules("iptables"):
+            return b"raw\n"
+        return super().read_bytes(path)
 
     def netlink(self, request, dump, timeout=5.0):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
@@ -287,8 +331,8 @@ def copied(host, folder, kind=None):
 
 
 def settled(host):
-    """A snapshot without what comes and goes with the module: none of that is ours."""
-    return dict(item for item in snapshot(host).items() if not OF_MODULE.match(item[0]))
+    """A snapshot without what comes and goes with the module, and without images of it: none of that is ours."""
+    return dict(item for item in snapshot(host).items() if not OF_MODULE.match(item[0]) and not item[0].startswith("/boot/"))
 
 
 def fresh_values(host, folder):
@@ -298,6 +342,17 @@ def fresh_values(host, folder):
     other = machine(host.document["name"], os.path.join(str(folder), "fresh"))
     other.run(["modprobe", "nf_conntrack"])
     return other.values()
+
+
+def archive(files):
+    """An archive as cpio -H newc writes it."""
+    return b"".join(map(member, sorted(files), [files[name].encode() for name in sorted(files)])) + member("TRAILER!!!", b"")
+
+
+def member(name, data):
+    fields = (1, 0o100644, 0, 0, 1, 0, len(data), 8, 1, 0, 0, len(name) + 1, 0)
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
 def snapshot(host):

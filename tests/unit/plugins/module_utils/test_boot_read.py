@@ -188,7 +188,7 @@ def test_an_empty_machine_can_be_read(tmp_path):
     assert boot(_boot_read.read(tree(tmp_path, {}))).values["max"].value == 2048
 
 
-# Recorded machines, on which nobody has set anything by hand
+# Recorded machines, on which nobody has set anything by hand; on the late one two lines of sysctl.d come to nothing
 
 @pytest.mark.parametrize("name", [name for name in recorded.names() if not name.endswith(recorded.UNLOADED)])
 def test_a_recorded_host_boots_to_what_it_runs(name, tmp_path):
@@ -196,7 +196,8 @@ def test_a_recorded_host_boots_to_what_it_runs(name, tmp_path):
     running = {setting.name: host.number(setting.path) for setting in CATALOGUE if setting.access != "ro"}
     found = boot(_boot_read.read(host))
     assert {setting: given.value for setting, given in found.values.items()} == {n: value for n, value in running.items() if value is not None}
-    assert (found.problems, found.lost) == ((), ())
+    assert found.problems == ()
+    assert [loss.name for loss in found.lost] == (["max", "tcp_timeout_established"] if name.endswith("-late") else [])
 
 
 @pytest.mark.parametrize("name", [name for name in recorded.names() if name.endswith(recorded.UNLOADED)])

@@ -1,100 +1,165 @@
 # Copyright: (c) 2026, netfleet.conntrack contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The catalogue is whole, and agrees with every kernel that was recorded."""
+"""The table of settings: its shape, and every recorded kernel against it."""
+import os
 import re
 
 import pytest
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _catalogue, _spec
-from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_KEY, CATALOGUE, NOT_OURS
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _catalogue
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import ALIASES, BY_NAME, CATALOGUE, NOT_OURS, settable
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 
+GROUPS = ("table", "timeouts", "tracking")
 NETFILTER = "/proc/sys/net/netfilter/"
 PARAMETERS = "/sys/module/nf_conntrack/parameters/"
 # Parameters that no option sets, and why.
 OTHER_PARAMETERS = {"nf_conntrack_helper": "the sysctl helper does the same", "enable_hooks": "early_load switches tracking on by a rule"}
+KERNEL = "/proc/sys/kernel/osrelease"
+FIRST, LAST = (4, 10), (7, 0)
+EVERY = pytest.mark.parametrize("setting", CATALOGUE, ids=[setting.name for setting in CATALOGUE])
 LOADED = [name for name in recorded.names() if not name.endswith(recorded.UNLOADED)]
+# Hosts on which nobody has set anything.
+FRESH = [name for name in LOADED if not name.endswith("-late")]
 
 
-def keys(name):
-    """Key -> number of every file that a recorded kernel shows for connection tracking."""
-    files = recorded.document(name)["files"]
-    found = {path[len(NETFILTER):]: entry.get("text") for path, entry in files.items() if path.startswith(NETFILTER)}
-    return {"net.netfilter." + key: text for key, text in found.items() if "/" not in key and key not in NOT_OURS}
+def test_rows_stand_by_group():
+    groups = [setting.group for setting in CATALOGUE]
+    assert groups == sorted(groups, key=GROUPS.index)
+    assert [setting for group in GROUPS for setting in settable(group)] == [s for s in CATALOGUE if s.access != "ro"]
 
 
-def release(name):
-    found = re.match(r"(\d+)\.(\d+)", recorded.document(name)["files"]["/proc/sys/kernel/osrelease"]["text"])
-    return int(found.group(1)), int(found.group(2))
+def test_what_limits_another_value_is_raised_before_it_and_lowered_after_it():
+    names = [setting.name for setting in CATALOGUE]
+    assert names.index("buckets") < names.index("max")
+    assert names.index("expect_hashsize") < names.index("expect_max")
+    assert names.index("frag6_high_thresh") < names.index("frag6_low_thresh")
 
 
-def test_there_are_kernels_to_compare_with():
-    assert len(LOADED) >= 5 and all(len(keys(name)) > 30 for name in LOADED)
+def test_names_and_keys_are_given_once():
+    assert len(BY_NAME) == len(CATALOGUE)
+    assert len(_catalogue.BY_KEY) == len([setting for setting in CATALOGUE if setting.key])
+
+
+@EVERY
+def test_the_key_is_the_name(setting):
+    keys = ("net.netfilter.nf_conntrack_" + setting.name, "net.netfilter." + setting.name)
+    assert setting.key in keys if setting.key else setting.parameter
+    assert setting.path.startswith("/proc/sys/net/netfilter/nf_" if setting.key else "/sys/module/nf_conntrack/parameters/")
+
+
+@EVERY
+def test_bounds_and_defaults_agree(setting):
+    low, high = setting.bounds
+    assert 0 <= low < high <= _catalogue.INT_MAX
+    assert setting.type in ("int", "bool") and (setting.type != "bool" or (low, high) == (0, 1))
+    assert not setting.floor or low < setting.floor < high and setting.reason
+    starts = [since for since, dummy in setting.defaults]
+    assert starts == sorted(starts) and starts[0] == (0, 0)
+    # SCTP's shutdown timeouts started at 0 once, which no user may ask for.
+    assert all(value in (None, 0) or low <= value <= high for dummy, value in setting.defaults)
+
+
+@EVERY
+def test_times_begin_at_a_second_and_fit_every_clock(setting):
+    if setting.unit == "seconds":
+        assert setting.bounds == (1, (2 ** 31 - 1) // 1000)
+
+
+def test_the_most_chains_fit_when_they_are_rounded_up_to_the_largest_pages():
+    assert _catalogue.BUCKETS_MAX % 8192 == 0 and _catalogue.BUCKETS_MAX * 8 <= _catalogue.INT_MAX
+
+
+@EVERY
+def test_texts_are_there(setting):
+    assert re.match(r"[A-Z].*\.$", setting.summary)
+    assert setting.low or setting.high or setting.access == "ro" or setting.name == "frag6_low_thresh"
+    assert all(text == "" or re.match(r"[A-Z].*\.$", text) for text in (setting.low, setting.high))
+    references = re.findall(r"RV\((\w+)\)", setting.summary + setting.low + setting.high)
+    assert all(name in BY_NAME for name in references)
+
+
+@EVERY
+def test_a_setting_lives_from_its_first_kernel_to_its_last(setting):
+    assert setting.exists_in(setting.since or FIRST)
+    assert setting.since is None or not setting.exists_in((setting.since[0], setting.since[1] - 1))
+    assert setting.until is None or not setting.exists_in(setting.until) and setting.exists_in((setting.until[0], setting.until[1] - 1))
+    assert setting.exists_in(LAST) or setting.until
+
+
+def keys_of(name):
+    return [path for path in recorded.document(name)["files"] if path.startswith(NETFILTER + "nf_") and path.count("/") == 5]
+
+
+def version_of(name):
+    release = recorded.document(name)["files"][KERNEL]["text"]
+    return tuple(int(number) for number in re.findall(r"\d+", release)[:2])
+
+
+@pytest.mark.parametrize("name", recorded.names())
+def test_every_key_of_a_recorded_kernel_is_known(name):
+    known = {setting.path for setting in CATALOGUE} | {NETFILTER + key for key in NOT_OURS}
+    entries = recorded.document(name)["files"]
+    assert [path for path in keys_of(name) if path not in known and not entries[path].get("dir")] == []
 
 
 @pytest.mark.parametrize("name", LOADED)
-def test_every_key_of_a_kernel_is_known(name):
-    assert sorted(set(keys(name)) - set(BY_KEY)) == []
-
-
-@pytest.mark.parametrize("name", LOADED)
-def test_every_parameter_of_a_kernel_is_known(name):
+def test_every_parameter_of_a_recorded_kernel_is_known(name):
     known = {s.parameter for s in CATALOGUE if s.parameter} | set(OTHER_PARAMETERS)
     files = recorded.document(name)["files"]
     assert sorted({path[len(PARAMETERS):] for path in files if path.startswith(PARAMETERS)} - known) == []
 
 
 @pytest.mark.parametrize("name", LOADED)
-def test_a_kernel_has_what_its_version_says(name):
-    """Configuration may take a key away, but a key that is there must be expected."""
-    version, found = release(name), keys(name)
-    assert [s.name for s in CATALOGUE if s.key in found and not s.exists_in(version)] == []
-    assert [s.name for s in CATALOGUE if s.key and not s.config and s.exists_in(version) and s.key not in found] == []
-
-
-@pytest.mark.parametrize("name", [name for name in LOADED if not name.endswith("-late")])
-def test_a_fresh_kernel_starts_with_the_defaults(name):
-    version, found = release(name), keys(name)
-    expected = {s.key: s.default(version) for s in CATALOGUE if s.key in found and s.default(version) is not None}
-    assert {key: int(found[key]) for key in expected} == expected
+def test_a_recorded_kernel_has_what_its_version_says(name):
+    """Its configuration may take a key away, but a key that is there must be expected."""
+    version, paths = version_of(name), keys_of(name)
+    assert [s.name for s in CATALOGUE if s.path in paths and not s.exists_in(version)] == []
+    assert [s.name for s in CATALOGUE if s.key and not s.config and s.exists_in(version) and s.path not in paths] == []
 
 
 @pytest.mark.parametrize("name", LOADED)
-def test_writable_is_what_the_kernel_lets_be_written(name):
+def test_what_may_be_written_is_what_a_recorded_kernel_lets_be_written(name):
     files, initial = recorded.document(name)["files"], not name.endswith("-netns")
-    for setting in CATALOGUE:
-        entry = files.get(setting.path, {})
-        if "mode" in entry and setting.key:
-            writable = int(entry["mode"], 8) & 0o200 != 0
-            assert writable == (setting.access == "rw" and (initial or setting.scope == "netns")), setting.name
+    shown = [s for s in CATALOGUE if s.key and "mode" in files.get(s.path, {})]
+    writable = {s.name for s in shown if int(files[s.path]["mode"], 8) & 0o200}
+    assert writable == {s.name for s in shown if s.access == "rw" and (initial or s.scope == "netns")}
 
 
-def test_names_are_the_kernels():
-    for setting in CATALOGUE:
-        if setting.key:
-            assert setting.key in ("net.netfilter.nf_conntrack_" + setting.name, "net.netfilter." + setting.name)
-    assert len({s.name for s in CATALOGUE}) == len(CATALOGUE)
+@pytest.mark.parametrize("name", FRESH)
+def test_a_recorded_kernel_starts_with_the_defaults(name):
+    files, version = recorded.document(name)["files"], version_of(name)
+    there = [s for s in CATALOGUE if s.path in files and s.default(version) is not None and s.access != "ro"]
+    assert {s.name: int(files[s.path]["text"]) for s in there} == {s.name: s.default(version) for s in there}
+    assert len(there) > 35
 
 
-@pytest.mark.parametrize("setting", CATALOGUE, ids=lambda setting: setting.name)
-def test_a_row_is_sound(setting):
-    low, high = setting.bounds
-    assert low <= high and setting.group in _spec.GROUPS and setting.type in ("int", "bool")
-    assert setting.key or setting.parameter
-    assert setting.summary.endswith(".") and (not setting.floor or setting.reason)
-    # Zero is what old kernels have for two SCTP states; it is no value to ask for.
-    assert all(value is None or value == 0 or low <= value <= high for dummy, value in setting.defaults)
-    assert [since for since, dummy in setting.defaults] == sorted(since for since, dummy in setting.defaults)
-    assert setting.low or setting.high or setting.access == "ro" or setting.name == "frag6_low_thresh"
+@pytest.mark.parametrize("name", LOADED)
+def test_an_alias_is_the_same_variable(name):
+    files = recorded.document(name)["files"]
+    for alias, other in ALIASES.items():
+        path = "/proc/sys/" + alias.replace(".", "/")
+        assert path not in files or files[path]["text"] == files[BY_NAME[other].path]["text"]
 
 
-def test_bounds_hold_on_every_kernel():
-    assert _catalogue.SECONDS_MAX * 1000 <= _catalogue.INT_MAX < (_catalogue.SECONDS_MAX + 1) * 1000
-    # Rounded up to the largest pages, the most buckets still fit (64 KiB pages hold 8192 heads).
-    assert _catalogue.BUCKETS_MAX % 8192 == 0 and _catalogue.BUCKETS_MAX * 8 <= _catalogue.INT_MAX
+def test_hosts_are_recorded_of_each_kernel_that_is_promised():
+    found = {version_of(name) for name in recorded.names()}
+    assert {(5, 10), (6, 1), (6, 12), (6, 18)} <= found
+    assert all(os.path.getsize(os.path.join(recorded.HOSTS, name + ".json")) for name in recorded.names())
 
 
-def test_order_is_the_order_of_groups():
-    groups = [setting.group for setting in CATALOGUE]
-    assert groups == sorted(groups, key=_spec.GROUPS.index)
+# (value of the kernel, as users see it)
+SHOWN = {"acct": (1, True), "tcp_loose": (0, False), "events": (2, 2), "max": (65536, 65536)}
+
+
+@pytest.mark.parametrize("name", sorted(SHOWN))
+def test_a_switch_is_shown_as_true_or_false(name):
+    value, shown = SHOWN[name]
+    assert BY_NAME[name].shown(value) is shown or BY_NAME[name].shown(value) == shown
+    assert BY_NAME[name].shown(None) is None
+
+
+@pytest.mark.parametrize("version, value", [((4, 19), 180), ((5, 0), 120), ((6, 18), 120)])
+def test_a_default_depends_on_the_kernel(version, value):
+    assert BY_NAME["udp_timeout_stream"].default(version) == value

@@ -9,14 +9,14 @@ import signal
 
 import pytest
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_read, _initrd, _own, _settings
-from ansible_collections.netfleet.conntrack.plugins.module_utils._change import RUNNING, Change, ConntrackError, Part, Plan, Step
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_read, _early_load, _initrd, _settings, _unit
+from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import NEW
 from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import FOLDER, JOURNAL, execute, memo_path
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import ABSENT, options
 
-PART = _settings.PART
+SETTINGS, EARLY = _settings.PART, _early_load.PART
 FULL = options(
     table={"max": "131072", "expect_max": "2048", "memory_share": 0.5},
     timeouts={"tcp_timeout_established": 86400, "udp_timeout_stream": 180},
@@ -27,28 +27,35 @@ OTHER = options(
     timeouts={"tcp_timeout_established": 7440, "icmp_timeout": 60},
     tracking={"acct": True},
 )
+HOOKS = {"module": True, "hooks": True, "backend": "auto", "initramfs": "never", "state": "present"}
+FROM_INITRAMFS = dict(HOOKS, hooks=False, initramfs="always")
 NOTHING = options()
-# What was on the host before, and the request whose run is killed.
-SCENARIOS = {"first run": (None, FULL), "another policy": (FULL, OTHER), "absent": (FULL, ABSENT), "a policy let go": (OTHER, NOTHING)}
-CASES = (
-    ("first run", "trixie-6.12-unloaded"),
-    ("first run", "bookworm-6.1"),
-    ("first run", "live-6.18"),
-    ("another policy", "bookworm-6.1"),
-    ("absent", "trixie-6.12-unloaded"),
-    ("a policy let go", "live-6.18"),
-)
+ABSENT_OF = {SETTINGS.name: ABSENT, EARLY.name: dict(HOOKS, state="absent")}
+# Host, what was brought about on it before, and the request whose run is killed.
+CASES = {
+    "first run, not loaded": ("trixie-6.12-unloaded", [], (SETTINGS, FULL)),
+    "first run, loaded": ("bookworm-6.1", [], (SETTINGS, FULL)),
+    "first run, built in": ("live-6.18", [], (SETTINGS, FULL)),
+    "another policy": ("bookworm-6.1", [(SETTINGS, FULL)], (SETTINGS, OTHER)),
+    "absent": ("trixie-6.12-unloaded", [(SETTINGS, FULL)], (SETTINGS, ABSENT)),
+    "a policy let go": ("live-6.18", [(SETTINGS, OTHER)], (SETTINGS, NOTHING)),
+    "with an initramfs": ("bookworm-6.1", [(EARLY, FROM_INITRAMFS)], (SETTINGS, FULL)),
+    "rules": ("trixie-6.12-unloaded", [], (EARLY, HOOKS)),
+    "rules away, settings stay": ("bookworm-6.1", [(SETTINGS, FULL), (EARLY, HOOKS)], (EARLY, dict(HOOKS, state="absent"))),
+    "initramfs no more": ("bookworm-6.1", [(SETTINGS, FULL), (EARLY, FROM_INITRAMFS)], (EARLY, HOOKS)),
+}
 MEMO = memo_path("settings")
-OWN = _settings.OWN + (MEMO,)
+OWN = tuple(_settings.OWN) + (MEMO, memo_path("early_load"), _unit.UNIT, _unit.FOLDER + "/hooks.nft") + tuple(_initrd.OWN)
 ERRNOS = (errno.EACCES, errno.EINVAL, errno.ENOSPC, errno.EROFS, errno.EBUSY)
 
 
-def run(host, request, check=False):
-    return execute(host, PART, request, check)
+def run(host, wanted, check=False):
+    part, request = wanted
+    return execute(host, part, request, check)
 
 
 def own_files(host):
-    return dict((path, host.read(path)) for path in OWN)
+    return {path: host.read(path) for path in OWN}
 
 
 def leftovers(host):
@@ -95,19 +102,20 @@ class Refusing(recorded.Machine):
 class Case:
     """A host in the state in which the run begins, and how it ends when nothing goes wrong."""
 
-    def __init__(self, scenario, name, folder):
-        earlier, self.request = SCENARIOS[scenario]
+    def __init__(self, name, folder):
+        host, earlier, self.wanted = CASES[name]
         self.folder, self.made, self.seen = folder, 0, []
-        untouched = recorded.machine(name, folder / "untouched")
+        untouched = recorded.machine(host, folder / "untouched")
         self.origin = recorded.settled(untouched)
         self.values = (untouched.values(), recorded.fresh_values(untouched, folder))
         self.start = recorded.copied(untouched, folder / "start")
-        if earlier:
-            run(self.start, earlier)
+        for wanted in earlier:
+            run(self.start, wanted)
+        self.parts = [part for part, dummy in [self.wanted] + earlier[::-1]]
         ended = self.copy(self.start, Counting)
-        run(ended, self.request)
+        run(ended, self.wanted)
         self.moments = ended.moments
-        self.before, self.after = own_files(self.start), own_files(ended)
+        self.before, self.after = own_files(self.start), self.end(ended)
 
     def copy(self, host, kind=None):
         self.made += 1
@@ -123,24 +131,31 @@ class Case:
     def whole(self, found):
         # While values go back, the memo holds what was before either policy.
         json.loads(found[MEMO] or "{}")
-        return all(found[path] in (self.before[path], self.after[path]) for path in OWN if path != MEMO)
+        return all(found[path] in (self.before[path], self.after[0][path]) for path in OWN if path != MEMO)
+
+    @staticmethod
+    def end(host):
+        return own_files(host), host.values(), host.image(), host.has_rules("nft"), host.enabled(_unit.NAME)
 
     def as_at_first(self, host):
-        return recorded.settled(host) == self.origin and host.values() in self.values and not host.exists(FOLDER)
+        # An image without the module may keep a copy of what was in modprobe.d: nothing comes of it.
+        unloaded = host.image() is None or not host.image().has_module
+        same = recorded.settled(host) == self.origin and host.values() in self.values
+        return same and unloaded and not host.exists(FOLDER) and not host.has_rules("nft")
 
 
-@pytest.fixture(params=CASES, ids=[" on ".join(case) for case in CASES])
+@pytest.fixture(params=sorted(CASES))
 def case(request, tmp_path):
-    return Case(*request.param, folder=tmp_path)
+    return Case(request.param, tmp_path)
 
 
-def killed(host, request, left):
+def killed(host, wanted, left):
     """Run a request in another process, which kills itself at a moment; the machine as it is then."""
     host.left = left
     child = os.fork()
     if child == 0:
         try:
-            run(host, request)
+            run(host, wanted)
         finally:
             os._exit(0)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL, "it had ended before"
@@ -148,9 +163,9 @@ def killed(host, request, left):
 
 
 def test_killed_at_every_moment(case):
-    assert len(case.moments) > 20
+    assert len(case.moments) > 10
     for left, moment in enumerate(case.moments):
-        host = killed(case.copy(case.start, Mortal), case.request, left)
+        host = killed(case.copy(case.start, Mortal), case.wanted, left)
         assert case.whole(own_files(host)), moment
         if case.new_to_us(host):
             absent_next(case, case.copy(host), moment)
@@ -159,30 +174,31 @@ def test_killed_at_every_moment(case):
 
 def absent_next(case, host, moment):
     """The run after the killed one may also be the one that takes everything away."""
-    run(host, ABSENT)
+    for part in case.parts:
+        run(host, (part, ABSENT_OF[part.name]))
     assert case.as_at_first(host), moment
 
 
 def put_right(case, host, moment):
     before = recorded.snapshot(host)
-    announced = run(host, case.request, check=True)
+    announced = run(host, case.wanted, check=True)
     assert recorded.snapshot(host) == before, moment
-    assert run(host, case.request)["changes"] == announced["changes"], moment
+    assert run(host, case.wanted)["changes"] == announced["changes"], moment
     assert leftovers(host) == [], moment
-    assert own_files(host) == case.after, moment
-    again = run(host, case.request)
+    assert case.end(host) == case.after, moment
+    again = run(host, case.wanted)
     assert (again["changed"], again["recovered"]) == (False, False), moment
     absent_next(case, host, moment)
 
 
 def test_killed_again_while_it_is_put_right(tmp_path):
-    case = Case("another policy", "bookworm-6.1", tmp_path)
+    case = Case("another policy", tmp_path)
     for left in range(0, len(case.moments), 9):
-        host = killed(case.copy(case.start, Mortal), case.request, left)
+        host = killed(case.copy(case.start, Mortal), case.wanted, left)
         counted = case.copy(host, Counting)
-        run(counted, case.request)
+        run(counted, case.wanted)
         for later in (len(counted.moments) // 3, len(counted.moments) - 2):
-            put_right(case, killed(case.copy(host, Mortal), case.request, later), (left, later))
+            put_right(case, killed(case.copy(host, Mortal), case.wanted, later), (left, later))
 
 
 @pytest.mark.parametrize("for_good", [False, True], ids=["once", "for good"])
@@ -200,7 +216,7 @@ def refuses(host, case, moment):
     """The run fails, with everything as it was, unless what is lost only saves the next run work."""
     before = recorded.snapshot(host)
     try:
-        run(host, case.request)
+        run(host, case.wanted)
     except ConntrackError as error:
         target = host.refused[1].replace(host.root, "").replace(NEW, "")
         assert target in str(error) and os.strerror(host.reason) in str(error), moment
@@ -214,7 +230,7 @@ def refuses(host, case, moment):
 
 @pytest.mark.parametrize("number", ERRNOS, ids=[errno.errorcode[number] for number in ERRNOS])
 def test_every_reason_to_refuse(number, tmp_path):
-    case = Case("first run", "trixie-6.12-unloaded", tmp_path)
+    case = Case("first run, not loaded", tmp_path)
     for left in range(5):
         host = case.copy(case.start, Refusing)
         host.left, host.reason = left, number

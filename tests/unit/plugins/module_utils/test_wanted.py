@@ -1,158 +1,294 @@
 # Copyright: (c) 2026, netfleet.conntrack contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a request means on a host, and why it is refused or warned about."""
-from collections import namedtuple
+"""From requests to numbers: C(auto) and its steadiness, memory, refusals and warnings."""
+import random
 
 import pytest
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot, _sizing, _wanted
-from ansible_collections.netfleet.conntrack.plugins.module_utils._wanted import wanted
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _settings, _sizing, _wanted
+from ansible_collections.netfleet.conntrack.plugins.module_utils._boot import BootValue
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BUCKETS_MAX
+from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
+from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import ABSENT, options
 
-GIB = 1024 ** 3
-Kernel = namedtuple("Kernel", "running page_size mem_total slab_bytes count version")
-State = namedtuple("State", "kernel boot memo")
-RUNNING = {"max": 262144, "buckets": 262144, "expect_max": 4096, "frag6_high_thresh": 4194304, "frag6_low_thresh": 3145728}
-
-
-class Fake(Kernel):
-    """A kernel as far as a request looks at it."""
-
-    entry_bytes = property(lambda self: self.slab_bytes + 128)
+MIB = 1024 ** 2
+# Slab objects of one entry, as kernels have had them.
+SLABS = (192, 256, 320)
 
 
-def state(memo=None, running=None, **kernel):
-    values = dict({"page_size": 4096, "mem_total": 8 * GIB, "slab_bytes": 256, "count": 100, "version": (6, 12)}, **kernel)
-    return State(Fake(running=RUNNING if running is None else running, **values), _boot.Boot({}), memo or {})
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    """A machine of 24 GiB with a kernel of 6.18 on which nothing was set."""
+    return _settings.read(recorded.machine("live-6.18", tmp_path_factory.mktemp("live")), {})
 
 
-def ask(table=None, timeouts=None, tracking=None, **given):
-    return wanted(state(**given), {"state": "present", "table": table, "timeouts": timeouts, "tracking": tracking})
+@pytest.fixture(scope="module")
+def unloaded(tmp_path_factory):
+    return _settings.read(recorded.machine("bookworm-6.1-unloaded", tmp_path_factory.mktemp("unloaded")), {})
 
 
-def auto(memo=None, **given):
-    table = {"max": "auto", "memory_share": given.pop("memory_share", 0.05), "load_factor": given.pop("load_factor", 1.0)}
-    return ask(table, memo=memo, **given)
+def changed(state, running=None, memo=None, **kernel):
+    """``state`` on another kernel, with other values, or after an earlier run."""
+    values = dict(state.kernel.running, **(running or {}))
+    return state._replace(kernel=state.kernel._replace(running=values, **kernel), memo=memo or {})
 
 
-def test_auto_fills_the_budget_with_a_power_of_two():
-    for mem_total in (128 << 20, 464 << 20, 1 * GIB, 8 * GIB, 24 * GIB, 1024 * GIB):
-        found = auto(mem_total=mem_total)
+def sized(memory, slab=256, **more):
+    return {"mem_total": int(memory), "slab_bytes": slab, **more}
+
+
+def auto(state, earlier=None, **table):
+    return _wanted.wanted(changed(state, memo={"auto": earlier}) if earlier else state, options(table=dict({"max": "auto"}, **table)))
+
+
+# What auto means: (bytes of memory, slab, request) -> max
+ANSWERS = {
+    "24 GiB": (sized(24105 * MIB), {}, 2097152),
+    "8 GiB": (sized(8192 * MIB), {}, 524288),
+    "1 GiB": (sized(1024 * MIB), {}, 65536),
+    "512 MiB": (sized(512 * MIB), {}, 32768),
+    "64 MiB": (sized(64 * MIB), {}, 4096),
+    "64 MiB and half of it": (sized(64 * MIB), {"memory_share": 0.5}, 65536),
+    "1 GiB and eight in a chain": (sized(1024 * MIB), {"load_factor": 8.0}, 65536),
+    "1 GiB and eight chains for each": (sized(1024 * MIB), {"load_factor": 0.125}, 65536),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_auto(name, live):
+    kernel, table, most = ANSWERS[name]
+    found = auto(changed(live, **kernel), **table)
+    assert (found.values["max"], found.refusals) == (most, ())
+
+
+def drawn(seed):
+    """(memory, memory_share, load_factor) of some machine and request."""
+    dice = random.Random(seed)
+    return dice.randint(64, 600000) * MIB, dice.choice([0.02, 0.05, 0.1, 0.3, 0.9]), dice.choice([0.125, 0.3, 0.5, 1.0, 2.0, 8.0])
+
+
+@pytest.mark.parametrize("slab", SLABS)
+def test_auto_is_a_power_of_two_within_the_budget(slab, live):
+    for seed in range(400):
+        memory, share, factor = drawn(seed)
+        found = auto(changed(live, **sized(memory, slab)), memory_share=share, load_factor=factor)
         most, buckets = found.values["max"], found.values["buckets"]
-        assert most & (most - 1) == 0 and buckets == most and not found.refusals
-        budget = _wanted.AUTO_FILLS * 0.05 * mem_total
-        assert _sizing.table_bytes(most, buckets, 384) <= budget < _sizing.table_bytes(2 * most, 2 * buckets, 384)
-        assert found.memory == {"entry_bytes": 384, "table_bytes": most * 400, "share": round(most * 400 / float(mem_total), 4)}
+        assert most & (most - 1) == 0
+        assert found.refusals == ()
+        assert found.memory["table_bytes"] <= share * memory
+        assert buckets % 512 == 0 and buckets >= most / factor
+        assert 2 * most * (slab + 128) > 0.8 * share * memory / 2 or 2 * buckets > BUCKETS_MAX
 
 
-CHANGED = {
-    "a kernel update makes entries larger": {"slab_bytes": 320},
-    "a kernel update makes entries smaller": {"slab_bytes": 192},
-    "two per cent less memory": {"mem_total": int(8 * GIB * 0.98)},
-    "two per cent more memory": {"mem_total": int(8 * GIB * 1.02)},
-    "another kernel": {"version": (7, 1)},
-    "a full table": {"count": 250000},
+# What may happen to a machine without auto's answer changing.
+EVENTS = {
+    "a kernel with dearer entries": lambda kernel: kernel._replace(slab_bytes=320),
+    "a kernel with cheaper entries": lambda kernel: kernel._replace(slab_bytes=192),
+    "2 % less memory": lambda kernel: kernel._replace(mem_total=int(kernel.mem_total * 0.98)),
+    "2 % more memory": lambda kernel: kernel._replace(mem_total=int(kernel.mem_total * 1.02)),
+    "dearer entries and less memory": lambda kernel: kernel._replace(slab_bytes=320, mem_total=int(kernel.mem_total * 0.98)),
+    "an event listener": lambda kernel: kernel._replace(running=dict(kernel.running, events=1, acct=1)),
+    "a fuller table": lambda kernel: kernel._replace(count=kernel.running["max"] // 100),
+    "another release": lambda kernel: kernel._replace(version=(6, 19), release="6.19.1"),
 }
 
 
-@pytest.mark.parametrize("change", sorted(CHANGED))
-@pytest.mark.parametrize("share", [0.02, 0.05, 0.0501, 0.0977, 0.1, 0.3])
-def test_auto_is_steady(share, change):
-    """Also where the answer lies just within what V(auto) may fill, and the change tips it."""
-    first = auto(memory_share=share)
-    later = auto(memo={"auto": first.auto}, memory_share=share, **CHANGED[change])
-    assert later.values == first.values and not later.refusals
+@pytest.mark.parametrize("name", sorted(EVENTS))
+def test_auto_is_steady(name, live):
+    for seed in range(400):
+        memory, share, factor = drawn(seed)
+        table = {"memory_share": share, "load_factor": factor}
+        state = changed(live, **sized(memory))
+        before = auto(state, **table)
+        after = auto(state._replace(kernel=EVENTS[name](state.kernel)), before.auto, **table)
+        assert (after.values, after.auto, after.refusals) == (before.values, before.auto, ()), (name, seed)
 
 
-ANOTHER_QUESTION = {
-    "a larger share": {"memory_share": 0.2},
-    "a smaller share": {"memory_share": 0.01},
-    "twice the memory": {"mem_total": 16 * GIB},
+# Questions that are not the one which the earlier answer was given to.
+OTHERS = {
+    "another share": ({"memory_share": 0.2}, {}),
+    "another load factor": ({"load_factor": 0.125}, {}),
+    "twice the memory": ({}, {"mem_total": 2 * 24684084 * 1024}),
+    "a quarter of the memory": ({}, {"mem_total": 24684084 * 256}),
 }
 
 
-@pytest.mark.parametrize("name", sorted(ANOTHER_QUESTION))
-def test_auto_answers_another_question_anew(name):
-    first = auto()
-    assert auto(memo={"auto": first.auto}, **ANOTHER_QUESTION[name]).values == auto(**ANOTHER_QUESTION[name]).values != first.values
+@pytest.mark.parametrize("name", sorted(OTHERS))
+def test_an_earlier_answer_counts_for_its_own_question_only(name, live):
+    table, kernel = OTHERS[name]
+    state = changed(live, **kernel)
+    earlier = dict(auto(live).auto, max=1048576)
+    assert auto(live, earlier).values["max"] == 1048576
+    assert auto(state, earlier, **table) == auto(state, **table)
 
 
+def test_auto_leaves_nothing_to_remember_when_it_is_not_asked(live):
+    assert _wanted.wanted(live, options(table={"max": "65536"})).auto is None
+
+
+# Request, what was there before -> what it means
 MEANINGS = {
-    "buckets follow max": ({"max": "100000"}, {"max": 100000, "buckets": 100352}),
-    "by the load factor": ({"max": "100000", "load_factor": 4.0}, {"max": 100000, "buckets": 25088}),
-    "auto said for buckets": ({"max": "65536", "buckets": "auto"}, {"max": 65536, "buckets": 65536}),
-    "buckets are rounded to pages": ({"max": "20000", "buckets": "10000"}, {"max": 20000, "buckets": 10240}),
-    "expectations follow buckets": (
-        {"max": "65536", "expect_max": "auto", "expect_hashsize": "auto"},
-        {"max": 65536, "buckets": 65536, "expect_hashsize": 512, "expect_max": 1024},
-    ),
-    "what is higher stays": ({"max": "1000", "never_lower": True}, {"max": 262144, "buckets": 262144}),
-    "what is lower does not": (
-        {"max": "524288", "never_lower": True, "memory_share": 0.5}, {"max": 524288, "buckets": 524288}),
-    "expect_max alone": ({"expect_max": "77"}, {"expect_max": 77}),
+    "buckets follow max": ({"max": "100000"}, {}, {"buckets": 100352, "max": 100000}),
+    "buckets by load factor": ({"max": "100000", "load_factor": 4.0}, {}, {"buckets": 25088, "max": 100000}),
+    "buckets as given, rounded to pages": ({"max": "100000", "buckets": "50000"}, {}, {"buckets": 50176, "max": 100000}),
+    "expectations follow buckets": ({"max": "65536", "expect_max": "auto"}, {}, {"buckets": 65536, "max": 65536, "expect_max": 1024}),
+    "expectations follow the buckets of now": ({"expect_max": "auto"}, {}, {"expect_max": 4096}),
+    "never lower: more is there": (
+        {"max": "65536", "expect_max": "10", "never_lower": True}, {}, {"buckets": 262144, "max": 262144, "expect_max": 4096}),
+    "never lower: less is there": (
+        {"max": "524288", "never_lower": True}, {}, {"buckets": 524288, "max": 524288}),
+    "never lower: a table with more chains": (
+        {"max": "65536", "never_lower": True}, {"max": 1000, "buckets": 131072}, {"buckets": 131072, "max": 65536}),
+    "never lower speaks of sizes only": ({"never_lower": True}, {}, {}),
+    "lower": ({"max": "65536"}, {}, {"buckets": 65536, "max": 65536}),
 }
 
 
 @pytest.mark.parametrize("name", sorted(MEANINGS))
-def test_meaning(name):
-    table, values = MEANINGS[name]
-    found = ask(table)
+def test_meaning(name, live):
+    table, running, values = MEANINGS[name]
+    found = _wanted.wanted(changed(live, running), options(table=table))
     assert (found.values, found.refusals) == (values, ())
 
 
-REFUSED = {
-    "fewer than there are": ({"table": {"max": "99"}}, "below the 100 connections"),
-    "over the budget": ({"table": {"max": "2000000"}}, "raise table.memory_share to 0.094"),
-    "more than the memory": ({"table": {"max": "90000000", "memory_share": 0.9}}, "use a smaller number"),
-    "long chains": ({"table": {"max": "262144", "buckets": "1024"}}, "use at least 32768, or auto"),
-    "far too many chains": ({"table": {"max": "1000", "buckets": "262144"}}, "use at most 64000, or auto"),
-    "buckets without max": ({"table": {"buckets": "1024"}}, "say table.max as well (now 262144)"),
-    "auto buckets without max": ({"table": {"buckets": "auto"}}, "table.max, which is missing"),
-    "zero connections": ({"table": {"max": "0"}}, "0 means no limit on older kernels"),
-    "hexadecimal": ({"table": {"max": "0x100"}}, "not a whole number or auto"),
-    "a timeout of zero": ({"timeouts": {"udp_timeout": 0}}, "track nothing in that state"),
-    "a negative timeout": ({"timeouts": {"udp_timeout": -1}}, "track nothing in that state"),
-    "a timeout that the kernel refuses": ({"timeouts": {"udp_timeout": 2 ** 31}}, "not between 1 and 2147483 seconds"),
-    "thresholds crossed": ({"tracking": {"frag6_low_thresh": 5000000}}, "must not be above tracking.frag6_high_thresh"),
-    "a share of nothing": ({"table": {"max": "auto", "memory_share": 0.0}}, "table.memory_share: 0.0 is not between"),
-    "a share of more than all": ({"table": {"max": "auto", "memory_share": 2.0}}, "table.memory_share: 2.0 is not between"),
-    "no load": ({"table": {"max": "auto", "load_factor": 0.0}}, "table.load_factor: 0.0 is not between"),
-    "events of three": ({"tracking": {"events": 3}}, "not between 0 and 2"),
+def test_values_stand_in_the_order_of_the_catalogue(live):
+    found = _wanted.wanted(live, options(tracking={"acct": True}, timeouts={"udp_timeout": 40}, table={"max": "65536"}))
+    assert list(found.values) == ["buckets", "max", "udp_timeout", "acct"]
+
+
+def test_absent_wants_nothing(live):
+    assert _wanted.wanted(live, ABSENT) == _wanted.Wanted({}, None, None)
+
+
+def test_memory_is_that_of_a_full_table_at_its_dearest(live):
+    found = _wanted.wanted(changed(live, **sized(1024 * MIB)), options(table={"max": "65536"}))
+    assert found.memory == {"entry_bytes": 384, "table_bytes": 65536 * (384 + 16), "share": 0.0244}
+    assert _wanted.wanted(live, options(timeouts={"udp_timeout": 40})).memory is None
+
+
+# Request, kernel: what the refusal says
+REFUSALS = {
+    "max below the present count": (
+        {"table": {"max": "1000"}}, {"count": 1001},
+        "table.max: 1000 is below the 1001 connections in the table now; use a larger number, or delete flows first"),
+    "over the budget": (
+        {"table": {"max": "262144"}}, sized(1024 * MIB),
+        "table.max: 262144 connections can take 100 MiB, 9.8 % of the memory, and the budget is 5.0 %; "
+        "use a smaller number, or raise table.memory_share to 0.099"),
+    "over any budget": (
+        {"table": {"max": "2621440", "memory_share": 0.9}}, sized(1024 * MIB),
+        "table.max: 2621440 connections can take 1000 MiB, 97.7 % of the memory, and the budget is 90.0 %; use a smaller number"),
+    "never lower does not stretch the budget": (
+        {"table": {"max": "512", "never_lower": True}}, sized(1024 * MIB), "table.max: 262144 connections can take 100 MiB"),
+    "too few chains": (
+        {"table": {"max": "65536", "buckets": "4096"}}, {},
+        "table.buckets: 4096 chains for 65536 connections are 16.0 a chain, and kernels refuse connections long before that; "
+        "use at least 8192, or auto"),
+    "too many chains": (
+        {"table": {"max": "1024", "buckets": "131072"}}, {},
+        "table.buckets: 131072 chains for 1024 connections are so many that a full table finds nothing to evict; use at most 65536, or auto"),
+    "chains alone": (
+        {"table": {"buckets": "65536"}}, {},
+        "table.buckets: a kernel that loads its module with a hash size sets max to 8 times as much; say table.max as well (now 262144)"),
+    "chains by auto alone": (
+        {"table": {"buckets": "auto"}}, {}, "table.buckets: auto is worked out from table.max, which is missing"),
+    "thresholds the wrong way round": (
+        {"tracking": {"frag6_low_thresh": 300, "frag6_high_thresh": 200}}, {},
+        "tracking.frag6_low_thresh: it must not be above tracking.frag6_high_thresh"),
+    "a threshold above what is there": (
+        {"tracking": {"frag6_low_thresh": 5000000}}, {}, "tracking.frag6_low_thresh: it must not be above tracking.frag6_high_thresh"),
+    "more than the memory": ({"table": {"max": "90000000", "memory_share": 0.9}}, {}, "table.max: 90000000 connections can take 34332 MiB"),
+    "a share of nothing": ({"table": {"max": "auto", "memory_share": 0.0}}, {}, "table.memory_share: 0.0 is not between 0.0001 and 0.9"),
+    "a share of more than all": ({"table": {"max": "auto", "memory_share": 2.0}}, {}, "table.memory_share: 2.0 is not between 0.0001 and 0.9"),
+    "no load": ({"table": {"max": "auto", "load_factor": 0.0}}, {}, "table.load_factor: 0.0 is not between 0.125 and 8.0"),
+    "what no kernel takes": ({"timeouts": {"udp_timeout": 0}}, {}, "timeouts.udp_timeout: 0 is not between 1 and 2147483 seconds"),
 }
 
 
-@pytest.mark.parametrize("name", sorted(REFUSED))
-def test_refused(name):
-    request, words = REFUSED[name]
-    assert words in "; ".join(ask(**request).refusals)
+@pytest.mark.parametrize("name", sorted(REFUSALS))
+def test_refusal(name, live):
+    request, kernel, text = REFUSALS[name]
+    found, = _wanted.wanted(changed(live, **kernel), options(**request)).refusals
+    assert found.startswith(text)
 
 
-def test_everything_wrong_is_said_at_once():
-    found = ask({"max": "0", "buckets": "x", "memory_share": 2.0}, {"udp_timeout": 0, "icmp_timeout": -1}, {"events": 9})
-    assert len(found.refusals) == 6
+def test_what_the_refusal_of_the_budget_advises_is_accepted(live):
+    small = changed(live, **sized(1024 * MIB))
+    for most in range(140000, 2000000, 77777):
+        text, = _wanted.wanted(small, options(table={"max": str(most)})).refusals
+        advised = float(text.rsplit(" ", 1)[1])
+        assert _wanted.wanted(small, options(table={"max": str(most), "memory_share": advised})).refusals == ()
 
 
-WARNED = {
-    "a short timeout": ({"timeouts": {"tcp_timeout_established": 300}}, {}, "below 7440 seconds (RFC 5382"),
-    "long chains": ({"table": {"max": "100000", "buckets": "20000"}}, {}, "make every packet slower"),
-    "short chain limit": ({"table": {"max": "100000", "buckets": "50000"}}, {"version": (6, 1)}, "from 5.15 to 6.2"),
-    "many chains": ({"table": {"max": "10000", "buckets": "200000"}}, {}, "finds little to evict"),
-    "handed back too late": (
-        {"timeouts": {"nf_flowtable_tcp_timeout": 9000, "tcp_timeout_established": 7440}}, {}, "a flowtable hands back are dropped"),
+def test_what_the_refusals_of_chains_advise_is_accepted(live):
+    for most, buckets, words in (("100000", "512", "at least "), ("4096", "524288", "at most ")):
+        text, = _wanted.wanted(live, options(table={"max": most, "buckets": buckets})).refusals
+        advised = text.split(words)[1].split(",")[0]
+        assert _wanted.wanted(live, options(table={"max": most, "buckets": advised})).refusals == ()
+
+
+def test_a_tiny_table_may_have_one_page_of_chains(live):
+    assert _wanted.wanted(live, options(table={"max": "1"})).refusals == ()
+
+
+def test_a_threshold_that_goes_back_counts_as_what_it_goes_back_to(live):
+    set_before = changed(live, {"frag6_high_thresh": 200, "frag6_low_thresh": 100}, {"first": {"frag6_high_thresh": 4194304}})
+    assert _wanted.wanted(set_before, options(tracking={"frag6_low_thresh": 3000000})).refusals == ()
+    not_loaded_before = changed(live, {"frag6_high_thresh": 200, "frag6_low_thresh": 100}, {"first": {"frag6_high_thresh": None}})
+    assert _wanted.wanted(not_loaded_before, options(tracking={"frag6_low_thresh": 3000000})).refusals == ()
+
+
+def test_before_the_module_is_loaded_its_boot_values_count(unloaded):
+    assert _wanted.now(unloaded, "frag6_high_thresh") == 4194304
+    assert _wanted.now(unloaded._replace(boot=unloaded.boot._replace(values={"acct": BootValue(1, "")})), "acct") == 1
+    assert _wanted.now(unloaded, "no such setting") is None
+
+
+# Request, kernel: how the warning begins
+WARNINGS = {
+    "below the floor": ({"timeouts": {"tcp_timeout_established": 3600}}, {},
+                        "timeouts.tcp_timeout_established: 3600 is below 7440 seconds (RFC 5382"),
+    "crowded chains": ({"table": {"max": "262144", "buckets": "52224"}}, {}, "table.buckets: 5.0 connections a chain make every packet slower"),
+    "crowded for its kernel": ({"table": {"max": "131072", "buckets": "65536"}}, {"version": (6, 1)},
+                               "table.buckets: kernels from 5.15 to 6.2 may refuse connections above one a chain"),
+    "lonely chains": ({"table": {"max": "16384", "buckets": "262144"}}, {}, "table.buckets: with 0.062 connections a chain a full table"),
+    "a flowtable that keeps flows too long": (
+        {"timeouts": {"tcp_timeout_established": 7440}}, {"running": {"nf_flowtable_tcp_timeout": 7440}},
+        "timeouts.nf_flowtable_tcp_timeout: 7440 is not below timeouts.tcp_timeout_established (7440), so flows"),
 }
 
 
-@pytest.mark.parametrize("name", sorted(WARNED))
-def test_warned(name):
-    request, kernel, words = WARNED[name]
-    found = ask(**dict(request, **kernel))
-    assert words in "; ".join(found.warnings) and not found.refusals
+@pytest.mark.parametrize("name", sorted(WARNINGS))
+def test_warning(name, live):
+    request, kernel, text = WARNINGS[name]
+    state = changed(live, **kernel) if "running" in kernel else changed(live, {}, **kernel)
+    found, = _wanted.wanted(state, options(**request)).warnings
+    assert found.startswith(text)
 
 
-def test_no_warning_without_a_reason():
-    found = ask({"max": "auto"}, {"tcp_timeout_established": 7440, "udp_timeout_stream": 120, "udp_timeout": 30}, {"acct": True})
-    assert (found.warnings, found.refusals) == ((), ())
+SILENT = {
+    "at the floor": ({"timeouts": {"tcp_timeout_established": 7440}}, {}),
+    "two in a chain before the limit": ({"table": {"max": "131072", "buckets": "65536"}}, {"version": (5, 14)}),
+    "two in a chain after it was raised": ({"table": {"max": "131072", "buckets": "65536"}}, {"version": (6, 3)}),
+    "four in a chain": ({"table": {"max": "262144", "buckets": "65536"}}, {}),
+    "a foreign flowtable timeout that nobody asked about": (
+        {"timeouts": {"icmp_timeout": 60}}, {"running": {"nf_flowtable_tcp_timeout": 500000}}),
+}
 
 
-def test_absent_wants_nothing():
-    assert wanted(state(), {"state": "absent", "table": {"max": "5"}}).values == {}
+@pytest.mark.parametrize("name", sorted(SILENT))
+def test_no_warning(name, live):
+    request, kernel = SILENT[name]
+    state = changed(live, **kernel) if "running" in kernel else changed(live, {}, **kernel)
+    assert _wanted.wanted(state, options(**request)).warnings == ()
+
+
+def test_what_no_kernel_takes_does_not_hide_the_other_faults(live):
+    request = options(table={"max": "9", "buckets": "x"}, timeouts={"udp_timeout": -1}, tracking={"frag6_low_thresh": 9999999})
+    found = _wanted.wanted(changed(live, count=10), request).refusals
+    assert [text.split(":")[0] for text in found] == ["table.buckets", "timeouts.udp_timeout", "table.max", "tracking.frag6_low_thresh"]
+
+
+def test_the_budget_is_checked_with_the_tables_own_arithmetic():
+    assert _sizing.table_bytes(1000, 512, 384) == 1000 * 384 + 2 * 512 * 8

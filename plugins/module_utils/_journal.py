@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, netfleet.conntrack contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+# This file is private to the collection.
+"""Steps: how each is done, noted beforehand in a journal, and taken back.
+
+A journal is on the disk before the first step. A run that is killed leaves it, and the next run has
+in it everything that takes the host back to what it was.
+"""
+import json
+
+from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError, Step
+
+SCHEMA_VERSION = 1
+COMMANDS = ("run", "reread")
+MODES = {"file": 0o644, "script": 0o755, "private": 0o600}
+
+
+def load(host, path):
+    """What a file of ours remembers; an empty dict when there is none."""
+    text = host.read(path)
+    if not text:
+        return {}
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ConntrackError("%s is not JSON; move it away and run again" % path) from None
+
+
+def dump(values):
+    """The text of a file that remembers ``values``."""
+    return json.dumps(dict(values, schema_version=SCHEMA_VERSION), indent=2, sort_keys=True) + "\n"
+
+
+def read(host, path):
+    """The entries of a journal, which are carried out from the last to the first; none where no run was killed."""
+    return load(host, path).get("undo", [])
+
+
+def write(host, path, entries):
+    host.write_file(path, dump({"undo": entries}), MODES["private"])
+
+
+def undo(host, step):
+    """The entries that take a step back."""
+    before = step.undo[::-1] if step.action in COMMANDS else (host.read(step.target),)
+    return [{"action": step.action, "target": step.target, "value": value} for value in before]
+
+
+def do_noted(host, step, entries, done):
+    """Do a step, and note what takes it back; a write that fails did nothing, but a command may have done half."""
+    if step.action in COMMANDS:
+        done.extend(entries)
+        do(host, step)
+    else:
+        do(host, step)
+        done.extend(entries)
+
+
+def do(host, step):
+    if step.action == "value":
+        host.write_value(step.target, step.value)
+    elif step.action in COMMANDS:
+        _command(host, step)
+    elif step.value is None:
+        host.remove_file(step.target)
+    else:
+        host.write_file(step.target, step.value, MODES[step.action])
+
+
+def _command(host, step):
+    if step.value is None:
+        return
+    status, output, errors = host.run(step.value)
+    if status != 0:
+        raise ConntrackError("%s failed (%s): %s" % (step.target, " ".join(step.value), (errors or output).strip()))
+
+
+def clear(host, left):
+    """Take away the half-written files of a run that was killed and left these entries."""
+    for entry in left:
+        if entry["action"] in MODES:
+            host.clear(entry["target"])
+
+
+def reread(host, left):
+    """Have the files of a run that was killed read, which it may not have come to."""
+    for entry in left:
+        if entry["action"] == "reread":
+            do(host, Step(**entry))
+
+
+def roll_back(host, path, entries, error):
+    """Put everything back as it was, and forget the journal; ``error`` is what made this necessary."""
+    failed = _failures(host, [Step(**entry) for entry in reversed(entries)]) or _failures(host, [Step("private", path, None)])
+    if failed:
+        raise ConntrackError("%s; putting back what was before failed, and the next run will try again: %s" % (error, "; ".join(failed)))
+
+
+def _failures(host, steps):
+    """Do what can be done; return what is wrong with the rest."""
+    failed = []
+    for step in steps:
+        try:
+            _take_back(host, step)
+        except ConntrackError as error:
+            failed.append(str(error))
+    return failed
+
+
+def _take_back(host, step):
+    # A value with nothing before it has nothing to go back to: its module was not loaded.
+    if step.action in MODES or step.value is not None:
+        do(host, step)
