@@ -40,7 +40,6 @@ PURPOSES = {
     "unit": Purpose("unit.txt", packages=("base", "units"), **NEW),
     # The oldest Pythons of managed hosts, for unit tests of modules.
     "target216": Purpose("target.txt", ("3.6", "3.7", "3.8"), "3.8", optional=True),
-    "targetnewest": Purpose("target.txt", ("3.9", "3.10"), "3.9", optional=True),
 }
 
 

@@ -18,7 +18,6 @@ PARAMETERS = "/sys/module/nf_conntrack/parameters/"
 OTHER_PARAMETERS = {"nf_conntrack_helper": "the sysctl helper does the same", "enable_hooks": "early_load switches tracking on by a rule"}
 KERNEL = "/proc/sys/kernel/osrelease"
 FIRST, LAST = (4, 10), (7, 0)
-EVERY = pytest.mark.parametrize("setting", CATALOGUE, ids=[setting.name for setting in CATALOGUE])
 LOADED = [name for name in recorded.names() if not name.endswith(recorded.UNLOADED)]
 # Hosts on which nobody has set anything.
 FRESH = [name for name in LOADED if not name.endswith("-late")]
@@ -42,50 +41,50 @@ def test_names_and_keys_are_given_once():
     assert len(_catalogue.BY_KEY) == len([setting for setting in CATALOGUE if setting.key])
 
 
-@EVERY
-def test_the_key_is_the_name(setting):
-    keys = ("net.netfilter.nf_conntrack_" + setting.name, "net.netfilter." + setting.name)
-    assert setting.key in keys if setting.key else setting.parameter
-    assert setting.path.startswith("/proc/sys/net/netfilter/nf_" if setting.key else "/sys/module/nf_conntrack/parameters/")
+def test_the_key_is_the_name():
+    for setting in CATALOGUE:
+        keys = ("net.netfilter.nf_conntrack_" + setting.name, "net.netfilter." + setting.name)
+        assert setting.key in keys if setting.key else setting.parameter
+        assert setting.path.startswith("/proc/sys/net/netfilter/nf_" if setting.key else "/sys/module/nf_conntrack/parameters/")
 
 
-@EVERY
-def test_bounds_and_defaults_agree(setting):
-    low, high = setting.bounds
-    assert 0 <= low < high <= _catalogue.INT_MAX
-    assert setting.type in ("int", "bool") and (setting.type != "bool" or (low, high) == (0, 1))
-    assert not setting.floor or low < setting.floor < high and setting.reason
-    starts = [since for since, dummy in setting.defaults]
-    assert starts == sorted(starts) and starts[0] == (0, 0)
-    # SCTP's shutdown timeouts started at 0 once, which no user may ask for.
-    assert all(value in (None, 0) or low <= value <= high for dummy, value in setting.defaults)
+def test_bounds_and_defaults_agree():
+    for setting in CATALOGUE:
+        low, high = setting.bounds
+        assert 0 <= low < high <= _catalogue.INT_MAX
+        assert setting.type in ("int", "bool") and (setting.type != "bool" or (low, high) == (0, 1))
+        assert not setting.floor or low < setting.floor < high and setting.reason
+        starts = [since for since, dummy in setting.defaults]
+        assert starts == sorted(starts) and starts[0] == (0, 0)
+        # SCTP's shutdown timeouts started at 0 once, which no user may ask for.
+        assert all(value in (None, 0) or low <= value <= high for dummy, value in setting.defaults)
 
 
-@EVERY
-def test_times_begin_at_a_second_and_fit_every_clock(setting):
-    if setting.unit == "seconds":
-        assert setting.bounds == (1, (2 ** 31 - 1) // 1000)
+def test_times_begin_at_a_second_and_fit_every_clock():
+    for setting in CATALOGUE:
+        if setting.unit == "seconds":
+            assert setting.bounds == (1, (2 ** 31 - 1) // 1000)
 
 
 def test_the_most_chains_fit_when_they_are_rounded_up_to_the_largest_pages():
     assert _catalogue.BUCKETS_MAX % 8192 == 0 and _catalogue.BUCKETS_MAX * 8 <= _catalogue.INT_MAX
 
 
-@EVERY
-def test_texts_are_there(setting):
-    assert re.match(r"[A-Z].*\.$", setting.summary)
-    assert setting.low or setting.high or setting.access == "ro" or setting.name == "frag6_low_thresh"
-    assert all(text == "" or re.match(r"[A-Z].*\.$", text) for text in (setting.low, setting.high))
-    references = re.findall(r"RV\((\w+)\)", setting.summary + setting.low + setting.high)
-    assert all(name in BY_NAME for name in references)
+def test_texts_are_there():
+    for setting in CATALOGUE:
+        assert re.match(r"[A-Z].*\.$", setting.summary)
+        assert setting.low or setting.high or setting.access == "ro" or setting.name == "frag6_low_thresh"
+        assert all(text == "" or re.match(r"[A-Z].*\.$", text) for text in (setting.low, setting.high))
+        references = re.findall(r"RV\((\w+)\)", setting.summary + setting.low + setting.high)
+        assert all(name in BY_NAME for name in references)
 
 
-@EVERY
-def test_a_setting_lives_from_its_first_kernel_to_its_last(setting):
-    assert setting.exists_in(setting.since or FIRST)
-    assert setting.since is None or not setting.exists_in((setting.since[0], setting.since[1] - 1))
-    assert setting.until is None or not setting.exists_in(setting.until) and setting.exists_in((setting.until[0], setting.until[1] - 1))
-    assert setting.exists_in(LAST) or setting.until
+def test_a_setting_lives_from_its_first_kernel_to_its_last():
+    for setting in CATALOGUE:
+        assert setting.exists_in(setting.since or FIRST)
+        assert setting.since is None or not setting.exists_in((setting.since[0], setting.since[1] - 1))
+        assert setting.until is None or not setting.exists_in(setting.until) and setting.exists_in((setting.until[0], setting.until[1] - 1))
+        assert setting.exists_in(LAST) or setting.until
 
 
 def keys_of(name):

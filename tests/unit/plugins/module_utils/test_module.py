@@ -48,7 +48,7 @@ FAULTS = {
     "unknown options": (
         {"timeout": 30, "tracking": {"x": 1}}, ["no such option: timeout, tracking.x"]),
     "a word for a number": (
-        {"timeouts": {"udp_timeout": "soon"}}, ["udp_timeout", "soon"]),
+        {"timeouts": {"udp_timeout": "soon"}}, ["udp_timeout"]),
     "a word for a group": (
         {"table": "auto"}, ["table"]),
     "an unknown state": (
