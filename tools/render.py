@@ -90,7 +90,7 @@ def scope_text(setting) -> str:
 
 def auto_text(setting) -> str:
     return {
-        "max": "V(auto) fills O(table.memory_share), rounds down to a power of two, and stays with its answer while that fits.",
+        "max": "V(auto) fills four fifths of O(table.memory_share), rounded down to a power of two, and stays with its answer while that fits.",
         "buckets": "V(auto) follows O(table.max) by O(table.load_factor), and is what you get when only O(table.max) is given.",
         "expect_hashsize": "V(auto) is one for every 256 of O(table.buckets), as the kernel has it.",
         "expect_max": "V(auto) is four for each chain, as the kernel has it.",

@@ -26,8 +26,8 @@ options:
       max:
         description:
           - Most connections that the table may hold, in each network namespace.
-          - V(auto) fills O(table.memory_share), rounds down to a power of two, and stays with its answer while that
-            fits.
+          - V(auto) fills four fifths of O(table.memory_share), rounded down to a power of two, and stays with its
+            answer while that fits.
           - 'Too low: The table fills: new connections are dropped, local programs see EPERM.'
           - 'Too high: A flood can take all memory, and entries cannot be swapped out.'
           - From 1 to 2147483647 entries, or V(auto).

@@ -30,7 +30,7 @@ class Change(NamedTuple):
 class Step(NamedTuple):
     """One write to the machine. A step with ``value`` None takes the file away."""
 
-    action: str  # file, script (a file that can be run), private (what we remember), value, run or reread
+    action: str  # file, script (a file that can be run), private (what we remember), value, run, load (a module) or reread
     target: str  # a path; of a command, what it is for
     value: Any  # text; of a command, its list of arguments, or None where only taking it back does something
     undo: Any = ()  # of a command: the commands that take it back, in order, each a list of arguments

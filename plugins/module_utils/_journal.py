@@ -12,7 +12,7 @@ import json
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError, Step
 
 SCHEMA_VERSION = 1
-COMMANDS = ("run", "reread")
+COMMANDS = ("run", "reread", "load")
 MODES = {"file": 0o644, "script": 0o755, "private": 0o600}
 
 
@@ -110,5 +110,8 @@ def _failures(host, steps):
 
 def _take_back(host, step):
     # A value with nothing before it has nothing to go back to: its module was not loaded.
-    if step.action in MODES or step.value is not None:
+    # A module that others have come to use stays: it does no harm, and unloading it is not to be had.
+    if step.action == "load":
+        host.run(step.value)
+    elif step.action in MODES or step.value is not None:
         do(host, step)

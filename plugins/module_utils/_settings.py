@@ -175,7 +175,7 @@ def _running_steps(state, changes):
 
 def _running_step(state, change):
     if change.name not in BY_NAME:
-        return Step("run", "loading nf_conntrack", ["modprobe", "nf_conntrack"], (["modprobe", "-r", "nf_conntrack"],))
+        return Step("load", "loading nf_conntrack", ["modprobe", "nf_conntrack"], (["modprobe", "-r", "nf_conntrack"],))
     return Step("value", _obstacles.value_path(state, change.name), str(int(change.after)))
 
 

@@ -105,7 +105,7 @@ ansible_facts:
           type: list
           elements: str
         counters:
-          description: Counters since boot, C(total) and by CPU (C(cpus)), under the names that C(conntrack -S) uses.
+          description: Counters since boot, C(total) and by CPU (C(cpus)), under the names that the kernel gives them in netlink.
           type: dict
       sample:
         schema_version: 1

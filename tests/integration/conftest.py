@@ -7,6 +7,7 @@ Needs root, conntrack-tools, iproute2, procps and util-linux. What is set in the
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
@@ -40,6 +41,15 @@ mkdir /etc/sysctl.d /etc/modprobe.d /etc/modules-load.d /run/sysctl.d
 echo ready
 exec cat
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _alone():
+    """One run at a time: all of them set the values of the one kernel that there is."""
+    with open(Path(tempfile.gettempdir()) / "netfleet-conntrack-integration.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
 
 
 def command(*argv, **more):

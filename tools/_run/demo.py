@@ -26,7 +26,7 @@ def run(args, policy):
         inventory = Path(folder, "inventory.yml")
         inventory.write_text(router.inventory())
         ansible = ["--inventory", str(inventory), "--extra-vars", f"@{policy}", *args.arguments]
-        say(f"tuning it: ansible-playbook netfleet.conntrack.tune, with {os.path.relpath(policy)}")
+        say(f"tuning it: ansible-playbook netfleet.conntrack.tune, with {min(str(policy), os.path.relpath(policy), key=len)}")
         playbook.play("tune", ansible, Path(folder, "tune.log"))
         values.append(router.values())
         say("rebooting it")

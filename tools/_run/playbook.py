@@ -54,7 +54,8 @@ def quiet(_text):
 def take(outcome, event, tell):
     """Keep what an event brings, and tell of it."""
     if event["event"] == "task":
-        tell(f"  {event['name']}")
+        if event["action"].startswith("netfleet."):
+            tell(f"  {event['name']}")
         return
     host, result = event["host"], event["result"]
     if event["action"] in MODULES:

@@ -18,10 +18,10 @@ def values(host, command):
     found = {}
     for line in host.check_output(command).splitlines():
         if " = " in line:
-            key, _, value = line.partition(" = ")
+            key, dummy, value = line.partition(" = ")
             found["/proc/sys/" + key.replace(".", "/")] = value
         else:
-            path, _, value = line.partition(":")
+            path, dummy, value = line.partition(":")
             found[path] = value
     found.pop(COUNT, None)
     return found

@@ -37,7 +37,7 @@ class CallbackModule(CallbackBase):
         self._write(event="result", status=status, host=result.host.get_name(), action=result.task.action, result=kept)
 
     def v2_playbook_on_task_start(self, task, is_conditional):
-        self._write(event="task", name=task.name)
+        self._write(event="task", action=task.action, name=task.name)
 
     def v2_runner_on_ok(self, result):
         self._result("changed" if result.result.get("changed") else "as wanted", result)

@@ -168,13 +168,17 @@ def test_a_unit_that_somebody_disabled_is_enabled(tmp_path):
     assert [(c["name"], c["after"]) for c in done["changes"]] == [(_unit.NAME, "enabled")]
 
 
-def test_a_rule_that_does_not_come_is_undone(tmp_path):
+@pytest.mark.parametrize("half", [False, True], ids=["at once", "having done half"])
+def test_a_unit_that_fails_is_undone(half, tmp_path):
     class Broken(recorded.Machine):
         def _run_systemctl(self, argv):
-            return (1, "", "Job failed.") if "restart" in argv else super()._run_systemctl(argv)
+            if "restart" not in argv or half:
+                super()._run_systemctl(argv)
+            return (1, "", "Job failed.") if "restart" in argv else (0, "", "")
 
     host = recorded.machine(LOADED, tmp_path, Broken)
     before = recorded.settled(host)
     with pytest.raises(ConntrackError, match="Job failed.; everything is as it was before"):
         run(host, DEFAULTS)
-    assert recorded.settled(host) == before and not host.enabled(_unit.NAME)
+    assert recorded.settled(host) == before
+    assert not host.has_rules("nft") and not host.enabled(_unit.NAME)

@@ -133,7 +133,7 @@ def test_before_the_module_loads_its_files_are_there(tmp_path):
         ("reread", "telling udev of its new rule"),
         ("file", "zz-netfleet-conntrack.conf"), ("file", "zz-netfleet-conntrack.conf"), ("file", "zz-netfleet-conntrack.rules"),
         ("file", "zz-netfleet-conntrack.conf"),
-        ("run", "telling udev of its new rule"), ("run", "loading nf_conntrack"),
+        ("run", "telling udev of its new rule"), ("load", "loading nf_conntrack"),
         ("value", "buckets"), ("value", "max"),
     ]
 

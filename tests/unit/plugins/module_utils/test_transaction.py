@@ -5,7 +5,10 @@
 import errno
 import json
 import os
+import pathlib
+import shutil
 import signal
+import tempfile
 
 import pytest
 
@@ -121,6 +124,12 @@ class Case:
         self.made += 1
         return recorded.copied(host, self.folder / str(self.made), kind)
 
+    def forget(self):
+        """Take the copies away: hundreds of them are made."""
+        for number in range(1, self.made + 1):
+            shutil.rmtree(str(self.folder / str(number)), ignore_errors=True)
+        self.made = 0
+
     def new_to_us(self, host):
         """Whether a machine is in a state from which nothing was tried so far."""
         found = recorded.snapshot(host)
@@ -144,9 +153,17 @@ class Case:
         return same and unloaded and not host.exists(FOLDER) and not host.has_rules("nft")
 
 
+@pytest.fixture(name="memory")
+def _memory(tmp_path):
+    """A folder in memory, where there is one: thousands of files are synced to it."""
+    place = tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else str(tmp_path))
+    yield pathlib.Path(place)
+    shutil.rmtree(place)
+
+
 @pytest.fixture(params=sorted(CASES))
-def case(request, tmp_path):
-    return Case(request.param, tmp_path)
+def case(request, memory):
+    return Case(request.param, memory)
 
 
 def killed(host, wanted, left):
@@ -170,6 +187,7 @@ def test_killed_at_every_moment(case):
         if case.new_to_us(host):
             absent_next(case, case.copy(host), moment)
             put_right(case, host, moment)
+        case.forget()
 
 
 def absent_next(case, host, moment):
@@ -191,8 +209,8 @@ def put_right(case, host, moment):
     absent_next(case, host, moment)
 
 
-def test_killed_again_while_it_is_put_right(tmp_path):
-    case = Case("another policy", tmp_path)
+def test_killed_again_while_it_is_put_right(memory):
+    case = Case("another policy", memory)
     for left in range(0, len(case.moments), 9):
         host = killed(case.copy(case.start, Mortal), case.wanted, left)
         counted = case.copy(host, Counting)
@@ -210,6 +228,7 @@ def test_every_write_refused(case, for_good):
         refuses(host, case, moment)
         if case.new_to_us(host):
             put_right(case, recorded.again(host), (moment, host.reason))
+        case.forget()
 
 
 def refuses(host, case, moment):
@@ -229,8 +248,8 @@ def refuses(host, case, moment):
 
 
 @pytest.mark.parametrize("number", ERRNOS, ids=[errno.errorcode[number] for number in ERRNOS])
-def test_every_reason_to_refuse(number, tmp_path):
-    case = Case("first run, not loaded", tmp_path)
+def test_every_reason_to_refuse(number, memory):
+    case = Case("first run, not loaded", memory)
     for left in range(5):
         host = case.copy(case.start, Refusing)
         host.left, host.reason = left, number
