@@ -51,7 +51,6 @@ def _alone():
         yield
 
 
-
 def command(*argv, **more):
     done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, timeout=120, check=False, **more)
     assert done.returncode == 0, "%s: %s%s" % (" ".join(map(str, argv)), done.stdout, done.stderr)
