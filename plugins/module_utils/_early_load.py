@@ -104,7 +104,7 @@ def plan(state, options):
     """What makes tracking begin before the network, now and at every boot."""
     present = options.get("state", "present") == "present"
     backend = _backend(state, options) if present and options.get("hooks", True) else None
-    refusals = tuple(_refusals(state, options, backend)) if present else tuple(_no_root(state))
+    refusals = tuple(_refusals(state, options, backend)) if present else tuple(_not_from_here(state))
     if refusals:
         return Plan(refusals=refusals)
     modular = present and options.get("module", True) and not state.inputs.builtin
@@ -131,15 +131,15 @@ def _backend(state, options):
     return "nftables" if "nft" in state.programs or "iptables-restore" not in state.programs else "iptables"
 
 
-def _no_root(state):
+def _not_from_here(state):
     if state.kernel.uid != 0:
         yield "this needs root; run it with become: true"
+    if not state.kernel.boots:
+        yield "this network namespace is not the one that the next boot sets up; run this on the host"
 
 
 def _refusals(state, options, backend):
-    yield from _no_root(state)
-    if not state.kernel.boots:
-        yield "this network namespace is not the one that the next boot sets up; run this on the host"
+    yield from _not_from_here(state)
     if not (state.kernel.available or state.kernel.loadable or state.kernel.builtin):
         yield ("there is no connection tracking in kernel %s: no module nf_conntrack in /lib/modules/%s, and it is not built in; "
                "install the kernel's modules package" % (state.kernel.release, state.kernel.release))
