@@ -16,6 +16,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _evidence,
     _initrd,
     _kernel,
+    _obstacles,
     _own,
     _unit,
 )
@@ -132,8 +133,7 @@ def _backend(state, options):
 
 
 def _not_from_here(state):
-    if state.kernel.uid != 0:
-        yield "this needs root; run it with become: true"
+    yield from _obstacles.no_root(state.kernel)
     if not state.kernel.boots:
         yield "this network namespace is not the one that the next boot sets up; run this on the host"
 
@@ -141,8 +141,7 @@ def _not_from_here(state):
 def _refusals(state, options, backend):
     yield from _not_from_here(state)
     if not (state.kernel.available or state.kernel.loadable or state.kernel.builtin):
-        yield ("there is no connection tracking in kernel %s: no module nf_conntrack in /lib/modules/%s, and it is not built in; "
-               "install the kernel's modules package" % (state.kernel.release, state.kernel.release))
+        yield _obstacles.no_tracking(state.kernel)
     if backend and not state.systemd:
         yield "hooks: they are loaded at boot by a systemd unit, and this host does not run systemd; say hooks: false"
     missing = [row[2][0] for row in _unit.BACKENDS.get(backend, ()) if row[2][0] not in state.programs]

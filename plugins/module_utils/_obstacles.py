@@ -13,11 +13,9 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue impo
 def obstacles(state, values, at_boot):
     """Yield a text for every reason why ``values`` cannot be had on the host of ``state``."""
     kernel = state.kernel
-    if kernel.uid != 0:
-        yield "this needs root; run it with become: true"
+    yield from no_root(kernel)
     if values and not kernel.loadable and not kernel.builtin:
-        yield ("there is no connection tracking in kernel %s: no module nf_conntrack in /lib/modules/%s, and it is not built in; "
-               "install the kernel's modules package" % (kernel.release, kernel.release))
+        yield no_tracking(kernel)
         return
     for name in values:
         text = _obstacle(state, BY_NAME[name]) or _not_now(BY_NAME[name], at_boot)
@@ -25,6 +23,18 @@ def obstacles(state, values, at_boot):
             yield "%s: %s" % (_spec.option(BY_NAME[name]), text)
     if at_boot and values and not kernel.boots:
         yield "at_boot: the next boot sets up another network namespace than this one; say at_boot: false"
+
+
+def no_root(kernel):
+    """Yield what every change of a host needs, where it is not there."""
+    if kernel.uid != 0:
+        yield "this needs root; run it with become: true"
+
+
+def no_tracking(kernel):
+    """Why nothing can be done on a kernel without connection tracking."""
+    return ("there is no connection tracking in kernel %s: no module nf_conntrack in /lib/modules/%s, and it is not built in; "
+            "install the kernel's modules package" % (kernel.release, kernel.release))
 
 
 def _obstacle(state, setting):
