@@ -36,6 +36,9 @@ class Step(NamedTuple):
     undo: Any = ()  # of a command: the commands that take it back, in order, each a list of arguments
 
 
+LOAD_MODULE = Step("load", "loading nf_conntrack", ["modprobe", "nf_conntrack"], (["modprobe", "-r", "nf_conntrack"],))
+
+
 def reread(steps, target, command):
     """``steps`` that write files, and a command that makes a program read them, also when they are taken back.
 

@@ -22,6 +22,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import (
     BOOT,
+    LOAD_MODULE,
     RUNNING,
     Change,
     ConntrackError,
@@ -210,7 +211,7 @@ def _rule_steps(state, changed, running, backend):
             for command in _away(name):
                 yield Step("run", "taking away the rule of %s" % name, command)
     if any(change.name == "nf_conntrack" for change in running):
-        yield Step("load", "loading nf_conntrack", ["modprobe", "nf_conntrack"], (["modprobe", "-r", "nf_conntrack"],))
+        yield LOAD_MODULE
     if backend and (backend not in state.shown or any(path.startswith(_unit.FOLDER) for path in changed)):
         undo = () if backend in state.shown else (["systemctl", "stop", _unit.NAME],) + _away(backend)
         yield Step("run", "loading the rule by %s" % _unit.NAME, ["systemctl", "restart", _unit.NAME], undo)

@@ -20,7 +20,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _wanted,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, CATALOGUE
-from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, RUNNING, Change, Part, Plan, Step, reread
+from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, LOAD_MODULE, RUNNING, Change, Part, Plan, Step, reread
 from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import memo, wants_module
 
 NAME = "settings"
@@ -175,7 +175,7 @@ def _running_steps(state, changes):
 
 def _running_step(state, change):
     if change.name not in BY_NAME:
-        return Step("load", "loading nf_conntrack", ["modprobe", "nf_conntrack"], (["modprobe", "-r", "nf_conntrack"],))
+        return LOAD_MODULE
     return Step("value", _obstacles.value_path(state, change.name), str(int(change.after)))
 
 
