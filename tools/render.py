@@ -198,9 +198,24 @@ def every_setting() -> str:
     return "every_setting:\n" + "\n".join(rows)
 
 
+def fragment(name: str, indent: int, prefix: str) -> str:
+    """The options of a documentation fragment as they stand in the argument specs of a role below ``prefix``."""
+    text = (ROOT / "plugins/doc_fragments" / f"{name}.py").read_text()
+    options = re.search(r"^options:\n(.*?)^\"{3}", text, re.DOTALL | re.MULTILINE).group(1)
+    lines = markup(options.replace("suboptions:", "options:"), prefix).splitlines()
+    return "\n".join(" " * (indent - 2) + line if line else line for line in lines)
+
+
+def role_options() -> str:
+    """What the document of the role says of settings and of SNAT."""
+    snat = ["          snat:", "            description:", "              - Rules of source NAT. Leave it out and there are none of ours.",
+            "            type: dict", "            options:"]
+    return "\n".join([options_yaml(10, "conntrack_policy."), *snat, fragment("snat", 14, "conntrack_policy.snat.")])
+
+
 TARGETS = {
     "plugins/doc_fragments/settings.py": lambda: options_yaml(2),
-    "roles/conntrack/meta/argument_specs.yml": lambda: options_yaml(10, "conntrack_policy."),
+    "roles/conntrack/meta/argument_specs.yml": role_options,
     "docs/settings.md": reference,
     "molecule/default/vars/every_setting.yml": every_setting,
 }

@@ -30,10 +30,14 @@ class Change(NamedTuple):
 class Step(NamedTuple):
     """One write to the machine. A step with ``value`` None takes the file away."""
 
-    action: str  # file, script (a file that can be run), private (what we remember), value, run, load (a module) or reread
+    # file, script (a file that can be run), private (what we remember), value, run, load (a module), reread,
+    # feed (a program that reads its input and does all of it or nothing), jump (the same, of a rule that may be gone when it is
+    # taken back), adopt (local connections into the table), foreign (rules of others, which are only taken back by it)
+    action: str
     target: str  # a path; of a command, what it is for
-    value: Any  # text; of a command, its list of arguments, or None where only taking it back does something
-    undo: Any = ()  # of a command: the commands that take it back, in order, each a list of arguments
+    # Text; of a command, its list of arguments, or None where only taking it back does something; of feed and jump, that list and the input.
+    value: Any
+    undo: Any = ()  # of a command: the values that take it back, in order
 
 
 LOAD_MODULE = Step("load", "loading nf_conntrack", ["modprobe", "nf_conntrack"], (["modprobe", "-r", "nf_conntrack"],))

@@ -14,10 +14,12 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _boot,
     _boot_read,
     _evidence,
+    _hook_rules,
     _initrd,
     _kernel,
     _obstacles,
     _own,
+    _rulesets,
     _unit,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import (
@@ -29,9 +31,8 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
     Part,
     Plan,
     Step,
-    reread,
 )
-from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import wants_module
+from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import wanted_by_others
 
 NAME = "early_load"
 PROGRAMS = ("nft", "iptables", "ip6tables", "iptables-restore", "ip6tables-restore", "systemctl")
@@ -59,12 +60,10 @@ class State(NamedTuple):
     own: Any  # dict: path of each own file -> its text, or None
     programs: Any  # dict: program -> path, of those that are installed
     shown: Any  # frozenset of backends whose rules of ours are in the kernel
-    enabled: bool  # every link that starts the unit is there
-    linked: bool  # one of them is
-    systemd: bool
+    unit: Any  # _unit.Unit
     initrd: Any  # _initrd.Tools
     tracking: Any  # dict: ipv4, ipv6, because
-    loaded_for_others: bool  # settings has the module loaded at boot as well
+    others: Any  # _transaction.Wants: what other parts want at boot as well
 
 
 def read(host, options):
@@ -72,34 +71,31 @@ def read(host, options):
     inputs = _boot_read.read(host)
     kernel = _kernel.read(host, inputs)
     inputs = _kernel.as_booted(kernel, inputs)
-    links = [host.link(path) is not None for path in _unit.WANTS_LINKS]
     return State(
         kernel=kernel,
         inputs=inputs,
         boot=_boot.boot(inputs),
         own={path: host.read(path) for path in _own_paths()},
         programs={name: host.program(name) for name in PROGRAMS if host.program(name)},
-        shown=frozenset(b for b in _unit.BACKENDS if _shown(host, kernel, b)),
-        enabled=all(links),
-        linked=any(links),
-        systemd=host.exists("/run/systemd/system"),
+        shown=frozenset(b for b in _hook_rules.BACKENDS if _shown(host, kernel, b)),
+        unit=_unit.read(host),
         initrd=_initrd.tools(host, kernel.release),
         tracking=_evidence.read(host, kernel, inputs, probe=False),
-        loaded_for_others=wants_module(host, "settings"),
+        others=wanted_by_others(host, NAME),
     )
 
 
 def _own_paths():
-    return [_own.MODULES_LOAD] + sorted(_unit.files(None, {})) + list(_initrd.OWN)
+    return [_own.MODULES_LOAD] + sorted(_hook_rules.files(None)) + list(_unit.OWN + _initrd.OWN)
 
 
 def _shown(host, kernel, backend):
     """Tell whether our rules are there; a backend that the kernel has not is not asked, for asking loads it."""
-    return kernel.uid == 0 and all(_holds(host, kernel, *row) for row in _unit.SHOWN[backend])
+    return kernel.uid == 0 and all(_holds(host, kernel, *row) for row in _hook_rules.SHOWN[backend])
 
 
 def _holds(host, kernel, modules, command, words):
-    return any(_evidence.in_kernel(host, kernel.release, module) for module in modules) and words in host.run(command)[1]
+    return any(_rulesets.in_kernel(host, kernel.release, module) for module in modules) and words in host.run(command)[1]
 
 
 def plan(state, options):
@@ -113,14 +109,16 @@ def plan(state, options):
     files = _files(state, options, backend, modular)
     changed = [path for path in sorted(files) if state.own.get(path) != files[path]]
     renewal = _initrd.changes(NAME, state.inputs, files, state.own)
-    unit = tuple(_unit_changes(state, backend))
+    loads = bool(backend) or state.others.unit
+    unit = tuple(_unit.changes(NAME, state.unit, loads))
     running = tuple(_running_changes(state, backend, present))
     return Plan(
         changes=running + tuple(_file_change(state, files, path) for path in changed) + unit + renewal,
-        steps=_steps(state, files, changed, unit, renewal, running, backend),
+        steps=_initrd.around(_unit.around(_writes(files, changed), changed, unit, loads), state.initrd, renewal)
+        + tuple(_rule_steps(state, changed, running, backend)),
         warnings=tuple(_warnings(state)) if present else (),
         files=tuple((path, state.own.get(path), files[path]) for path in changed),
-        memo={"module": modular} if backend or modular else None,
+        memo={"module": modular, "unit": bool(backend)} if backend or modular else None,
         returns={"tracking": state.tracking, "loaded_by": _boot.boot(_boot.with_files(state.inputs, files)).loaded_by},
     )
 
@@ -143,9 +141,9 @@ def _refusals(state, options, backend):
     yield from _not_from_here(state)
     if not (state.kernel.available or state.kernel.loadable or state.kernel.builtin):
         yield _obstacles.no_tracking(state.kernel)
-    if backend and not state.systemd:
+    if backend and not state.unit.systemd:
         yield "hooks: they are loaded at boot by a systemd unit, and this host does not run systemd; say hooks: false"
-    missing = [row[2][0] for row in _unit.BACKENDS.get(backend, ()) if row[2][0] not in state.programs]
+    missing = [row[2] for row in _hook_rules.BACKENDS.get(backend, ()) if row[2] not in state.programs]
     if missing:
         yield "backend: %s needs %s, which is not installed; install it, or say hooks: false" % (backend, " and ".join(missing))
     if options.get("initramfs") == "always" and state.initrd is None and not state.kernel.builtin:
@@ -156,8 +154,9 @@ def _refusals(state, options, backend):
 
 def _files(state, options, backend, modular):
     forced = bool(modular and _initrd.wanted(options.get("initramfs", "auto"), state.inputs))
-    found = {_own.MODULES_LOAD: _own.modules_load_file(modular or state.loaded_for_others)}
-    found.update(_unit.files(backend, state.programs))
+    found = {_own.MODULES_LOAD: _own.modules_load_file(modular or state.others.module)}
+    found.update(_hook_rules.files(backend))
+    found.update(_unit.files(backend or state.others.unit))
     found.update(_initrd.files(state.initrd, forced))
     return found
 
@@ -167,54 +166,29 @@ def _file_change(state, files, path):
     return Change(NAME, path, BOOT, before, "absent" if files[path] is None else "current", "our own file")
 
 
-def _unit_changes(state, backend):
-    if backend and not state.enabled:
-        yield Change(NAME, _unit.NAME, BOOT, "disabled", "enabled", "it loads the rule that switches tracking on")
-    if not backend and state.linked:
-        yield Change(NAME, _unit.NAME, BOOT, "enabled", "disabled", "no rule of ours is to be loaded")
-
-
 def _running_changes(state, backend, present):
     if backend and not state.kernel.available:
         yield Change(NAME, "nf_conntrack", RUNNING, "not loaded", "loaded", "tracking needs it")
-    for name in sorted(_unit.BACKENDS):
+    for name in sorted(_hook_rules.BACKENDS):
         if (name == backend) != (name in state.shown):
             words = ("absent", "present") if name == backend else ("present", "absent")
             yield Change(NAME, "hooks", RUNNING, words[0], words[1], "a rule of %s that needs tracking" % name)
 
 
-def _steps(state, files, changed, unit, renewal, running, backend):
-    """Files first, then what reads them; the rule is loaded by the unit that loads it at boot."""
-    writes = tuple(Step("script" if path == _initrd.HOOK else "file", path, files[path]) for path in changed)
-    if _unit.UNIT in changed:
-        writes = reread(writes, "telling systemd of its new unit", ["systemctl", "daemon-reload"])
-    writes = _initrd.around(writes, state.initrd, renewal)
-    if unit and backend:
-        writes += (_systemctl("enable", "disable"),)
-    elif unit:
-        writes = (_systemctl("disable", "enable", "--now"),) + writes
-    return writes + tuple(_rule_steps(state, changed, running, backend))
-
-
-def _systemctl(verb, undo, *options):
-    commands = [["systemctl", word] + list(options) + [_unit.NAME] for word in (verb, undo)]
-    return Step("run", "%s of %s" % (verb, _unit.NAME), commands[0], (commands[1],))
-
-
-def _away(name):
-    return tuple(command for row in _unit.BACKENDS[name] for command in row[3])
+def _writes(files, changed):
+    return tuple(Step("script" if path == _initrd.HOOK else "file", path, files[path]) for path in changed)
 
 
 def _rule_steps(state, changed, running, backend):
     for name in sorted(state.shown):
         if name != backend:
-            for command in _away(name):
+            for command in _hook_rules.away(name):
                 yield Step("run", "taking away the rule of %s" % name, command)
     if any(change.name == "nf_conntrack" for change in running):
         yield LOAD_MODULE
     if backend and (backend not in state.shown or any(path.startswith(_unit.FOLDER) for path in changed)):
-        undo = () if backend in state.shown else (["systemctl", "stop", _unit.NAME],) + _away(backend)
-        yield Step("run", "loading the rule by %s" % _unit.NAME, ["systemctl", "restart", _unit.NAME], undo)
+        undo = () if backend in state.shown else (_unit.STOP,) + _hook_rules.away(backend)
+        yield _unit.restart("loading the rule by %s" % _unit.NAME, undo)
 
 
 def _warnings(state):

@@ -4,67 +4,31 @@
 # This file is private to the collection.
 """Collects what shows whether packets are tracked, without changing anything by looking.
 
-A backend is asked only when it is in the kernel already: asking nft, iptables-legacy or
-netlink for something that is not there would load it.
+What is not in the kernel is not asked, for asking would load it.
 """
 from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _boot_load,
     _hooks,
     _kernelvalues,
+    _rulesets,
     _tracking,
 )
-
-LEGACY = (("iptables-legacy-save", "/proc/net/ip_tables_names"), ("ip6tables-legacy-save", "/proc/net/ip6_tables_names"))
-TRANSLATED = ("iptables-nft-save", "ip6tables-nft-save")
+from ansible_collections.netfleet.conntrack.plugins.module_utils._rulesets import in_kernel
 
 
-def in_kernel(host, release, module):
-    """Tell whether asking for a module's service cannot load it: it is there, or nothing can be loaded."""
-    modules = "/lib/modules/" + release
-    if host.exists("/sys/module/" + module) or not host.exists(modules):
-        return True
-    return "/%s.ko" % module in (host.read(modules + "/modules.builtin") or "")
-
-
-def read(host, kernel, inputs, probe=False):
+def read(host, kernel, inputs, probe=False, rulesets=None):
     """Return C(tracking): a dict of ipv4, ipv6 (yes, no, unknown) and because."""
     if not kernel.available:
         return {"ipv4": "no", "ipv6": "no", "because": "nf_conntrack is not loaded"}
-    nft, unread = _nft(host, kernel)
-    iptables, more = _iptables(host, kernel, nft)
+    rules = rulesets or _rulesets.read(host, kernel)
     return _tracking.tracking(_tracking.Evidence(
-        nft=nft,
-        iptables=iptables,
-        unread=tuple(unread + more),
+        nft=rules.nft,
+        iptables=rules.iptables,
+        unread=rules.unread,
         hooks=_hooked(host, kernel),
         enable_hooks=_enable_hooks(inputs),
         probe=_probes(host, kernel) if probe else {},
     ))
-
-
-def _nft(host, kernel):
-    if not in_kernel(host, kernel.release, "nf_tables"):
-        return None, []
-    status, output, errors = host.run(["nft", "-j", "list", "ruleset"])
-    return (output, []) if status == 0 else (None, ["the nftables ruleset (%s)" % _first_line(errors)])
-
-
-def _first_line(text):
-    return (text.strip().splitlines() or ["no reason given"])[0]
-
-
-def _iptables(host, kernel, nft):
-    commands = [command for command, names in LEGACY if (host.read(names) or "").strip()]
-    if nft and '"xt"' in nft:
-        commands.extend(TRANSLATED)
-    rules, unread = {}, []
-    for command in commands:
-        status, output, errors = host.run([command])
-        if status == 0:
-            rules[command] = output
-        else:
-            unread.append("the rules of %s (%s)" % (command, _first_line(errors)))
-    return rules, unread
 
 
 def _hooked(host, kernel):

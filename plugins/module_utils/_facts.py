@@ -12,6 +12,9 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _ctnetlink,
     _evidence,
     _kernel,
+    _nat_row,
+    _nat_rules,
+    _rulesets,
     _sizing,
     _stat,
 )
@@ -37,6 +40,7 @@ def _facts(host, options):
     kernel = _kernel.read(host, inputs)
     inputs = _kernel.as_booted(kernel, inputs)
     boot = _boot.boot(inputs)
+    rulesets = _rulesets.read(host, kernel)
     found = {
         "available": kernel.available,
         "builtin": kernel.builtin,
@@ -45,7 +49,8 @@ def _facts(host, options):
         "settings": _settings(kernel, boot),
         "loaded_by": boot.loaded_by,
         "boot_problems": list(boot.problems),
-        "tracking": _evidence.read(host, kernel, inputs, options.get("probe", False)),
+        "tracking": _evidence.read(host, kernel, inputs, options.get("probe", False), rulesets),
+        "snat_rules": [_nat_row.facts(row) for row in _nat_rules.read(host, rulesets)[0]],
     }
     found.update(_table(kernel))
     found["counters"] = _counters(host, kernel)
@@ -92,7 +97,7 @@ def _counters(host, kernel):
     text = host.read(STAT) if kernel.available else None
     if text is not None:
         rows = _stat.parse(text)
-    elif kernel.available and kernel.uid == 0 and _evidence.in_kernel(host, kernel.release, "nf_conntrack_netlink"):
+    elif kernel.available and kernel.uid == 0 and _rulesets.in_kernel(host, kernel.release, "nf_conntrack_netlink"):
         rows = _by_netlink(host)
     else:
         return {"total": {}, "cpus": []}

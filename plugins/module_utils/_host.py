@@ -224,10 +224,22 @@ class Host:
         """Send a request to netfilter; return the answers as (type, flags, sequence, payload)."""
         from ansible_collections.netfleet.conntrack.plugins.module_utils import _netlink
 
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as channel:
-            channel.settimeout(timeout)
-            channel.bind((0, 0))
+        with self._channel(timeout) as channel:
             return _netlink.exchange(channel, request, dump)
+
+    def netlink_batch(self, requests, timeout=5.0):
+        """Send requests that ask to be acknowledged; return the errno of each, 0 where it was done."""
+        from ansible_collections.netfleet.conntrack.plugins.module_utils import _netlink_batch
+
+        with self._channel(timeout) as channel:
+            return _netlink_batch.outcomes(channel, requests)
+
+    @staticmethod
+    def _channel(timeout):
+        channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        channel.settimeout(timeout)
+        channel.bind((0, 0))
+        return channel
 
     def loopback_udp(self, family):
         """Send one datagram to ourselves; return its (address, source port, destination port).

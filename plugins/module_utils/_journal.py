@@ -12,7 +12,8 @@ import json
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError, Step
 
 SCHEMA_VERSION = 1
-COMMANDS = ("run", "reread", "load")
+FED = ("feed", "jump")
+COMMANDS = ("run", "reread", "load", "adopt", "foreign") + FED
 MODES = {"file": 0o644, "script": 0o755, "private": 0o600}
 
 
@@ -48,8 +49,11 @@ def undo(host, step):
 
 
 def do_noted(host, step, entries, done):
-    """Do a step, and note what takes it back; a write that fails did nothing, but a command may have done half."""
-    if step.action in COMMANDS:
+    """Do a step, and note what takes it back; a write that fails did nothing, but a command may have done half.
+
+    What is fed to a program is loaded as a whole or not at all.
+    """
+    if step.action in COMMANDS and step.action not in FED:
         done.extend(entries)
         do(host, step)
     else:
@@ -60,6 +64,8 @@ def do_noted(host, step, entries, done):
 def do(host, step):
     if step.action == "value":
         host.write_value(step.target, step.value)
+    elif step.action in ("adopt", "foreign"):
+        _to_connections(host, step)
     elif step.action in COMMANDS:
         _command(host, step)
     elif step.value is None:
@@ -68,12 +74,23 @@ def do(host, step):
         host.write_file(step.target, step.value, MODES[step.action])
 
 
+def _to_connections(host, step):
+    # Imported here because hardly any run needs them, and imports cost time.
+    from ansible_collections.netfleet.conntrack.plugins.module_utils import _adopt, _foreign_back
+
+    if step.action == "adopt":
+        _adopt.adopt(host)
+    elif step.value:
+        _foreign_back.put_back(host, step.value)
+
+
 def _command(host, step):
     if step.value is None:
         return
-    status, output, errors = host.run(step.value)
+    argv, data = step.value if step.action in FED else (step.value, None)
+    status, output, errors = host.run(argv, data)
     if status != 0:
-        raise ConntrackError("%s failed (%s): %s" % (step.target, " ".join(step.value), (errors or output).strip()))
+        raise ConntrackError("%s failed (%s): %s" % (step.target, " ".join(argv), (errors or output).strip()))
 
 
 def clear(host, left):
@@ -111,7 +128,10 @@ def _failures(host, steps):
 def _take_back(host, step):
     # A value with nothing before it has nothing to go back to: its module was not loaded.
     # A module that others have come to use stays: it does no harm, and unloading it is not to be had.
+    # A jump that a killed run did not come to set is not there to be taken away.
     if step.action == "load":
         host.run(step.value)
+    elif step.action == "jump":
+        host.run(*step.value)
     elif step.action in MODES or step.value is not None:
         do(host, step)

@@ -21,7 +21,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, CATALOGUE
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, LOAD_MODULE, RUNNING, Change, Part, Plan, Step, reread
-from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import memo, wants_module
+from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import memo, wanted_by_others
 
 NAME = "settings"
 # Lowering these comes before lowering their partners, whose rows stand first in the catalogue:
@@ -43,7 +43,7 @@ class State(NamedTuple):
     initrd: Any  # _initrd.Tools: what makes the initramfs, or None
     udev: bool  # udev is running
     sysctl_program: str  # what a udev rule runs to apply our values
-    loaded_for_others: bool  # early_load has the module loaded at boot as well
+    loaded_for_others: bool  # another part has the module loaded at boot as well
 
 
 def read(host, dummy_options):
@@ -60,7 +60,7 @@ def read(host, dummy_options):
         initrd=_initrd.tools(host, kernel.release),
         udev=host.exists("/run/udev/control"),
         sysctl_program=_own.sysctl_program(host.exists),
-        loaded_for_others=wants_module(host, "early_load"),
+        loaded_for_others=wanted_by_others(host, NAME).module,
     )
 
 

@@ -12,8 +12,9 @@ Pure: text in, uses out.
 """
 
 import json
-import shlex
 from typing import NamedTuple, Tuple
+
+from ansible_collections.netfleet.conntrack.plugins.module_utils._iptables_save import rules as iptables_rules
 
 FAMILIES = ("ipv4", "ipv6")
 
@@ -121,24 +122,3 @@ def iptables_uses(command, rules):
         asking = [pair for pair in zip(words, words[1:]) if pair[1] in IPTABLES_WORDS.get(pair[0], ())]
         if asking and not (asking == [("-j", "CT")] and "--notrack" in words):
             yield Use(REACH[place[0]], "rule with %s %s" % asking[0], place)
-
-
-def iptables_rules(command, rules):
-    """Yield (place, words) of each rule that a save command printed."""
-    family = "ip6" if command.startswith("ip6") else "ip"
-    table = ""
-    for line in rules.splitlines():
-        words = _words(line)
-        if line.startswith("*"):
-            table = line[1:].strip()
-        elif words[:1] == ["-A"] and len(words) > 1:
-            yield (family, table, words[1]), words[2:]
-
-
-def _words(line):
-    """The words of a line, less the counters that `-c` puts before a rule; comments of rules are one word."""
-    try:
-        words = shlex.split(line)
-    except ValueError:                  # a quotation without an end
-        words = line.split()
-    return words[1:] if line.startswith("[") else words

@@ -9,6 +9,8 @@ Everything is refused before the first write. What was there before is on the di
 hold when it is read again, are undone at once; a run that was killed leaves its
 journal, and the next run completes it.
 """
+from typing import NamedTuple
+
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _journal, _own
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import (
     ConntrackError,
@@ -18,6 +20,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
 )
 
 FOLDER = _own.FOLDERS[0]
+PARTS = ("settings", "early_load", "snat")
 
 
 def memo_path(part, namespace=""):
@@ -38,9 +41,17 @@ def _journal_path(plan):
     return memo_path("journal", plan.namespace)
 
 
-def wants_module(host, part):
-    """Tell whether a part, by what it remembered, has the module loaded at boot."""
-    return bool(memo(host, part).get("module"))
+class Wants(NamedTuple):
+    """What parts have done at boot by files that are the same for all of them."""
+
+    module: bool  # the module is loaded
+    unit: bool  # the unit loads rules
+
+
+def wanted_by_others(host, part):
+    """What the parts but this one want, by what they remembered."""
+    found = [memo(host, name) for name in PARTS if name != part]
+    return Wants(*(any(remembered.get(field) for remembered in found) for field in Wants._fields))
 
 
 def execute(host, part, options, check_mode, faults=()):

@@ -2,50 +2,33 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 # This file is private to the collection.
-"""The rules that switch tracking on, and the systemd unit that loads them before the network.
+"""The systemd unit that loads our rules before the network, and again after the firewalls of others.
 
-Pure: no files, no Ansible.
+Every part that has rules lays a file of them into our folder; the unit and what it runs are the same for all
+parts, and are there while one of them wants them. Only the function C(read) looks at the host.
 """
-from ansible_collections.netfleet.conntrack.plugins.module_utils._own import HEADER
+from typing import NamedTuple
 
-FOLDER = "/etc/netfleet-conntrack"
+from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, Change, Step, reread
+from ansible_collections.netfleet.conntrack.plugins.module_utils._own import FOLDERS, HEADER
+
+FOLDER = FOLDERS[1]
 NAME = "netfleet-conntrack.service"
 UNIT = "/etc/systemd/system/" + NAME
-TABLE = ("inet", "netfleet_conntrack")
-NFT_CHAIN = "early_load"
-CHAIN = "NETFLEET_EARLY_LOAD"
+LOADER = FOLDER + "/load"
+OWN = (LOADER, UNIT)
+STOP = ["systemctl", "stop", NAME]
 # Programs of others that empty or replace the rules when they start, stop or reload.
-FIREWALLS = ("nftables.service", "netfilter-persistent.service", "ufw.service")
+FIREWALLS = ("nftables.service", "netfilter-persistent.service", "ufw.service", "firewalld.service", "iptables.service", "ip6tables.service")
 WANTED_BY = ("multi-user.target",) + FIREWALLS
 WANTS_LINKS = tuple("/etc/systemd/system/%s.wants/%s" % (unit, NAME) for unit in WANTED_BY)
-
-# A rule that needs tracking registers its hooks when it is loaded, also in a chain that nothing
-# jumps to, so it costs no packet anything (nf_ct_netns_get, called by nft_ct and xt_CT).
-NFT = """\
-# %(header)s
-table %(family)s %(table)s
-delete table %(family)s %(table)s
-table %(family)s %(table)s {
-    chain %(chain)s {
-        ct state new
-    }
-}
-"""
-
-IPTABLES = """\
-# %(header)s
-*raw
-:%(chain)s - [0:0]
--A %(chain)s -j CT
-COMMIT
-"""
 
 # PartOf and ReloadPropagatedFrom: Debian's nftables.service flushes every table when it stops, starts
 # and reloads; being wanted by it as well brings us back when it is stopped and started by hand.
 SERVICE = """\
 # %(header)s
 [Unit]
-Description=Connection tracking before the network (netfleet.conntrack)
+Description=Connection tracking and SNAT before the network (netfleet.conntrack)
 Documentation=https://github.com/netfleet/ansible-conntrack
 DefaultDependencies=no
 Wants=network-pre.target
@@ -58,61 +41,90 @@ ReloadPropagatedFrom=%(firewalls)s
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-%(commands)s
+ExecStart=/bin/sh %(loader)s
+ExecReload=/bin/sh %(loader)s
 
 [Install]
 WantedBy=%(wanted_by)s
-"""
+""" % {"header": HEADER, "firewalls": " ".join(FIREWALLS), "loader": LOADER, "wanted_by": " ".join(WANTED_BY)}
 
-# backend: ((file, its text, the command that loads it, the commands that take it away), ...)
-_NFT_TEXT = NFT % {"header": HEADER, "family": TABLE[0], "table": TABLE[1], "chain": NFT_CHAIN}
-_IPTABLES_TEXT = IPTABLES % {"header": HEADER, "chain": CHAIN}
+# A file of iptables rules is loaded by the flavour that it was written for, whatever `iptables` has come to mean since.
+# A jump that is not first gets another before it; what the second one meets, the first has let pass.
+SCRIPT = """\
+#!/bin/sh
+# %(header)s
+# Loads every file of rules that lies beside it, each at once; one that cannot be loaded does not keep the others away.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin
+cd %(folder)s || exit
+failed=0
 
-
-def _away(program):
-    return tuple([program, "-w", "-t", "raw", action, CHAIN] for action in ("-F", "-X"))
-
-
-BACKENDS = {
-    "nftables": (
-        (FOLDER + "/hooks.nft", _NFT_TEXT, ["nft", "-f"], (["nft", "delete", "table"] + list(TABLE),)),
-    ),
-    "iptables": (
-        (FOLDER + "/hooks.v4", _IPTABLES_TEXT, ["iptables-restore", "--noflush"], _away("iptables")),
-        (FOLDER + "/hooks.v6", _IPTABLES_TEXT, ["ip6tables-restore", "--noflush"], _away("ip6tables")),
-    ),
-}
-# How to see that a backend's rule is in the kernel: (modules of which one answers, command, what it then prints).
-# Today's iptables is a translator that needs nf_tables, the old one needs ip_tables.
-SHOWN = {
-    "nftables": ((("nf_tables",), ["nft", "list", "chain"] + list(TABLE) + [NFT_CHAIN], "ct state"),),
-    "iptables": tuple(
-        ((module, "nf_tables"), [program, "-w", "-t", "raw", "-S", CHAIN], "-j CT")
-        for module, program in (("ip_tables", "iptables"), ("ip6_tables", "ip6tables"))
-    ),
+load() {
+    file=$1
+    shift
+    test ! -e "$file" || "$@" < "$file" || failed=1
 }
 
+jump() {
+    test "$("$1" -w -t nat -S POSTROUTING 1 2> /dev/null)" = "-A POSTROUTING -j NETFLEET_SNAT" ||
+        "$1" -w -t nat -I POSTROUTING -j NETFLEET_SNAT || failed=1
+}
 
-def files(backend, programs):
-    """Path -> text of every file of a backend and of the unit; ``programs`` maps names to paths.
+load hooks.nft nft -f -
+load hooks.v4 iptables-restore -w --noflush
+load hooks.v6 ip6tables-restore -w --noflush
+load snat.nft nft -f -
+for program in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
+    file=snat.$program
+    test -e "$file" || continue
+    command -v "$program" > /dev/null || program=${program%%-*}
+    load "$file" "$program-restore" -w --noflush
+    jump "$program"
+done
+exit "$failed"
+""" % {"header": HEADER, "folder": FOLDER}
 
-    With no backend every file is to be gone.
-    """
-    found = {row[0]: None for rows in BACKENDS.values() for row in rows}
-    found[UNIT] = None
-    if backend:
-        found.update((row[0], row[1]) for row in BACKENDS[backend])
-        found[UNIT] = service(backend, programs)
-    return found
+
+class Unit(NamedTuple):
+    """What is known of the unit on a host."""
+
+    systemd: bool  # systemd runs here
+    enabled: bool  # every link that starts the unit is there
+    linked: bool  # one of them is
 
 
-def service(backend, programs):
-    """The text of the unit."""
-    loads = [" ".join([programs[row[2][0]]] + row[2][1:] + [row[0]]) for row in BACKENDS[backend]]
-    commands = ["%s=%s" % (key, load) for key in ("ExecStart", "ExecReload") for load in loads]
-    return SERVICE % {
-        "header": HEADER,
-        "firewalls": " ".join(FIREWALLS),
-        "commands": "\n".join(commands),
-        "wanted_by": " ".join(WANTED_BY),
-    }
+def read(host):
+    """Read how the unit is linked."""
+    links = [host.link(path) is not None for path in WANTS_LINKS]
+    return Unit(systemd=host.exists("/run/systemd/system"), enabled=all(links), linked=any(links))
+
+
+def files(wanted):
+    """Path -> text of the unit and of what it runs; None where they are to be gone."""
+    return {LOADER: SCRIPT, UNIT: SERVICE} if wanted else dict.fromkeys(OWN)
+
+
+def changes(part, unit, wanted):
+    """Yield the Change that starting the unit at boot, or no more, is."""
+    if wanted and not unit.enabled:
+        yield Change(part, NAME, BOOT, "disabled", "enabled", "it loads our rules before the network")
+    if not wanted and unit.linked:
+        yield Change(part, NAME, BOOT, "enabled", "disabled", "no rule of ours is to be loaded")
+
+
+def around(steps, changed, unit_changes, wanted):
+    """``steps`` that write the files ``changed``, with what systemd has to be told of them."""
+    if UNIT in changed:
+        steps = reread(steps, "telling systemd of its new unit", ["systemctl", "daemon-reload"])
+    if unit_changes and wanted:
+        return steps + (_systemctl("enable", "disable"),)
+    return ((_systemctl("disable", "enable", "--now"),) if unit_changes else ()) + steps
+
+
+def _systemctl(verb, undo, *options):
+    commands = [["systemctl", word] + list(options) + [NAME] for word in (verb, undo)]
+    return Step("run", "%s of %s" % (verb, NAME), commands[0], (commands[1],))
+
+
+def restart(why, undo=()):
+    """The step that has the unit load our files now; ``undo`` takes the rules away that came with it."""
+    return Step("run", why, ["systemctl", "restart", NAME], undo)

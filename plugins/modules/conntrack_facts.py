@@ -104,6 +104,13 @@ ansible_facts:
           description: What is wrong in the files that a boot reads, each with its file and line.
           type: list
           elements: str
+        snat_rules:
+          description: >-
+            Every rule that does SNAT or masquerades, whoever made it, with C(backend) (V(nftables), V(iptables-nft), V(iptables-legacy)),
+            C(family), C(table), C(chain), C(handle) or C(number) there, C(owner) where it is known, C(match) in the backend's own words,
+            C(to), C(ports), C(port_selection), C(persistent), C(comment), C(packets) and C(priority) of its base chain.
+          type: list
+          elements: dict
         counters:
           description: Counters since boot, C(total) and by CPU (C(cpus)), under the names that the kernel gives them in netlink.
           type: dict

@@ -248,7 +248,9 @@ class Machine(Host):
                 os.unlink(link)
                 self._tidy(os.path.dirname(link))
         if {"restart", "start", "try-restart"} & set(argv) or "--now" in argv and "enable" in argv:
-            self._rules("nft" if "nft -f" in (self.read(unit) or "") else "iptables", True)
+            for file, backend in (("hooks.nft", "nft"), ("hooks.v4", "iptables")):
+                if self.exists("/etc/netfleet-conntrack/" + file):
+                    self._rules(backend, True)
         return 0, "", ""
 
     def enabled(self, unit):

@@ -84,6 +84,7 @@ def test_everything_is_there(tmp_path):
         ("hooks", "running", "absent", "present"),
         (_own.MODULES_LOAD, "boot", "absent", "current"),
         (_unit.FOLDER + "/hooks.nft", "boot", "absent", "current"),
+        (_unit.LOADER, "boot", "absent", "current"),
         (_unit.UNIT, "boot", "absent", "current"),
         (_unit.NAME, "boot", "disabled", "enabled"),
     ]
@@ -101,10 +102,10 @@ def test_the_unit_is_read_before_it_is_enabled_and_started_last(tmp_path):
 
 # What is asked, host: which of our files are there
 FILES = {
-    "built in": (asked(), LIVE, {_unit.UNIT, _unit.FOLDER + "/hooks.nft"}),
-    "no module": (asked(module=False), LOADED, {_unit.UNIT, _unit.FOLDER + "/hooks.nft"}),
+    "built in": (asked(), LIVE, {_unit.UNIT, _unit.LOADER, _unit.FOLDER + "/hooks.nft"}),
+    "no module": (asked(module=False), LOADED, {_unit.UNIT, _unit.LOADER, _unit.FOLDER + "/hooks.nft"}),
     "no hooks": (asked(hooks=False), LOADED, {_own.MODULES_LOAD}),
-    "iptables": (asked(backend="iptables"), LOADED, {_own.MODULES_LOAD, _unit.UNIT, _unit.FOLDER + "/hooks.v4", _unit.FOLDER + "/hooks.v6"}),
+    "iptables": (asked(backend="iptables"), LOADED, {_own.MODULES_LOAD, _unit.UNIT, _unit.LOADER, _unit.FOLDER + "/hooks.v4", _unit.FOLDER + "/hooks.v6"}),
     "from the initramfs on": (asked(hooks=False, initramfs="always"), LOADED, {_own.MODULES_LOAD, _initrd.HOOK}),
     "nothing": (asked(hooks=False, module=False), LOADED, set()),
 }

@@ -48,7 +48,7 @@ CASES = {
     "initramfs no more": ("bookworm-6.1", [(SETTINGS, FULL), (EARLY, FROM_INITRAMFS)], (EARLY, HOOKS)),
 }
 MEMO = memo_path("settings")
-OWN = tuple(_settings.OWN) + (MEMO, memo_path("early_load"), _unit.UNIT, _unit.FOLDER + "/hooks.nft") + tuple(_initrd.OWN)
+OWN = tuple(_settings.OWN) + (MEMO, memo_path("early_load"), _unit.UNIT, _unit.LOADER, _unit.FOLDER + "/hooks.nft") + tuple(_initrd.OWN)
 ERRNOS = (errno.EACCES, errno.EINVAL, errno.ENOSPC, errno.EROFS, errno.EBUSY)
 
 
