@@ -28,7 +28,7 @@ class Foreign(NamedTuple):
     steps: Tuple[Step, ...] = ()
     refusals: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
-    memo: Tuple[Any, ...] = ()  # a dict for each rule that is as we left it
+    memo: Tuple[Any, ...] = ()  # a dict for each rule that is as we left it, with "leaving" where it is about to be put back
 
 
 def plan(rows, version, programs, memo=(), files=(), boot=""):
@@ -53,16 +53,20 @@ def plan(rows, version, programs, memo=(), files=(), boot=""):
 
 
 def undo(rows, programs, memo, boot=""):
-    """Give their former words to the rules that still are exactly as we left them."""
+    """Give their former words to the rules that still are exactly as we left them.
+
+    They are remembered until it is done, so that the next run does it where this one is killed.
+    """
     found = list(_undoable(rows, _left(rows, memo, boot)))
     pairs = [(row, _foreign_words.with_flags(row, _foreign_words.flags(row, entry["before"]))) for row, entry in found]
     new = [(row, stateless(row.text), stateless(text)) for row, text in pairs]
-    gone = len(memo) - len(pairs)
+    gone = len([entry for entry in memo if not entry.get("leaving")]) - len([entry for dummy, entry in found if not entry.get("leaving")])
     return Foreign(
         changes=_foreign_words.changes(pairs, "it was foreign: randomize"),
         steps=_steps(rows, new, boot, _foreign_words.steps(pairs, programs, "giving their former words to")),
         warnings=("%d of the SNAT rules of others that were given random ports are gone or have changed since; they stay as they are" % gone,)
         if gone else (),
+        memo=tuple(dict(entry, leaving=True) for dummy, entry in found),
     )
 
 
@@ -75,7 +79,7 @@ def _steps(rows, new, boot, steps):
 def unproven(rows, memo, boot=""):
     """Yield a text for each rule that is not what was to be made of it, read again."""
     found = {(row.backend, row.family, row.table, row.chain, entry["nth"], entry["after"]): row for row, entry in _left(rows, memo, boot)}
-    for entry in memo:
+    for entry in [entry for entry in memo if not entry.get("leaving")]:
         row = found.get(_chain(entry) + (entry["nth"], entry["after"]))
         if row is None or row.behind != entry["behind"]:
             yield "%s %s %s %s: %s is not to be found where it was put" % (_chain(entry) + (entry["after"],))

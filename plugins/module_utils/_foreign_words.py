@@ -36,6 +36,7 @@ def _parted(row, text):
 
 
 def with_flags(row, wanted):
+    """The words of a rule with these flags."""
     body, dummy, tail = _parted(row, row.text)
     names, between = (NFT_FLAGS, ",") if row.backend == NFTABLES else (SAVED_FLAGS, " ")
     shown = between.join(name for name in names if name in wanted)
@@ -43,11 +44,13 @@ def with_flags(row, wanted):
 
 
 def randomized(row):
+    """The words of a rule with random ports: random alone is not enough for every kernel, and would decide where both are."""
     names = NFT_FLAGS if row.backend == NFTABLES else SAVED_FLAGS
     return with_flags(row, [names[1]] + [flag for flag in flags(row, row.text) if flag != names[0]])
 
 
 def changes(pairs, why):
+    """What is shown of a plan; ``pairs`` are of a row and its new text."""
     return tuple(
         Change(PART, "%s %s %s %s %d" % (chain_of(row) + (row.place,)), RUNNING, stateless(row.text), stateless(text), why)
         for row, text in pairs

@@ -40,7 +40,7 @@ def _sourced(rows, files):
     """Name the reader of the file that has a rule of iptables in it, where nobody else is known for it."""
     readers = {}
     for path, text in files.items():
-        reader = next(reader for known, reader in _nat_owners.FILES if path.startswith(known))
+        reader = next((reader for known, reader in _nat_owners.FILES if path.startswith(known)), "")
         lines = [line for line in text.split("\n") if line.startswith("-A ")] if reader else []
         readers.update((_sorted(line), reader) for line in lines)
     for row in rows:

@@ -151,6 +151,8 @@ def plan(state, options):
 def _of_others(state, options, present):
     """What is done about SNAT rules of others; where nothing is asked for, what was done is taken back."""
     known, asked = state.memo.get("foreign", ()), options.get("foreign", "leave") if present else "leave"
+    if asked == "randomize" and state.unread:
+        return _foreign.Foreign(refusals=("foreign: could not read %s; say foreign: report" % ", ".join(state.unread),))
     if asked == "randomize":
         return _foreign.plan(state.rows, state.kernel.version, state.nat.programs, known, state.boot_files, state.boot)
     found = _foreign.undo(state.rows, state.nat.programs, known, state.boot)

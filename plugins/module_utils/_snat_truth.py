@@ -115,16 +115,16 @@ def _listed(names):
     return ", ".join(names)
 
 
-def _covers(rule, other):
+def _covers(wide, narrow):
     """Tell whether a rule takes every connection that another one matches."""
     return (
-        rule.family == other.family
-        and _interface_covers(rule.out_interface, other.out_interface)
-        and _interface_covers(rule.in_interface, other.in_interface)
-        and all(_networks_cover(getattr(rule, name), getattr(other, name)) for name in ("source", "destination"))
-        and (not rule.protocol or bool(other.protocol) and set(other.protocol) <= set(rule.protocol))
-        and _ports_cover(rule.destination_ports, other.destination_ports)
-        and rule.mark in (None, other.mark)
+        wide.family == narrow.family
+        and _interface_covers(wide.out_interface, narrow.out_interface)
+        and _interface_covers(wide.in_interface, narrow.in_interface)
+        and all(_networks_cover(getattr(wide, name), getattr(narrow, name)) for name in ("source", "destination"))
+        and (not wide.protocol or bool(narrow.protocol) and set(narrow.protocol) <= set(wide.protocol))
+        and _ports_cover(wide.destination_ports, narrow.destination_ports)
+        and wide.mark in (None, narrow.mark)
     )
 
 

@@ -17,6 +17,8 @@ from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils impo
 LEAST = 250
 PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 PLAIN = Rule("plain", "ipv4", Nat("masquerade"))
+
+
 class Nft:
     """Our tables of one network namespace."""
 

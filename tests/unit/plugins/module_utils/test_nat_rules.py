@@ -106,7 +106,8 @@ def test_rules_that_old_nft_cannot_replace():
 
 
 @pytest.mark.parametrize("text, words", [
-    ("[12:3456] -o a -m comment --comment \"[1:2] counter packets 1 bytes 2\" -j MASQUERADE", '-o a -m comment --comment "[1:2] counter packets 1 bytes 2" -j MASQUERADE'),
+    ('[12:3456] -o a -m comment --comment "[1:2] counter packets 1 bytes 2" -j MASQUERADE',
+     '-o a -m comment --comment "[1:2] counter packets 1 bytes 2" -j MASQUERADE'),
     ('counter packets 5 bytes 6 masquerade comment "counter packets 5 bytes 6"', 'counter masquerade comment "counter packets 5 bytes 6"'),
     ("quota over 10 mbytes used 3 kbytes last used 4s120ms masquerade", "quota over 10 mbytes last masquerade"),
     ("masquerade", "masquerade"),
@@ -167,9 +168,9 @@ def test_no_rule_no_command():
 
 
 def test_priorities():
-    chains = [{"chain": {"family": "ip", "table": "x", "name": name, "prio": prio, "type": "nat", "hook": "postrouting"}} for name, prio in (("a", 1), ("b", 2))]
-    jumps = [rule(expr=[{"vmap": {"key": 1, "data": {"set": [[1, {"goto": {"target": "one"}}]]}}}], chain="a"), rule(expr=[{"jump": {"target": "two"}}], chain="a"),
-             rule(expr=[{"jump": {"target": "two"}}], chain="b"), rule(expr=[{"jump": {"target": "one"}}], chain="one")]
+    chains = [{"chain": {"family": "ip", "table": "x", "name": name, "prio": prio}} for name, prio in (("a", 1), ("b", 2))]
+    jumps = [rule(expr=[{"jump": {"target": target}}], chain=chain) for chain, target in (("a", "two"), ("b", "two"), ("one", "one"))]
+    jumps.append(rule(expr=[{"vmap": {"key": 1, "data": {"set": [[1, {"goto": {"target": "one"}}]]}}}], chain="a"))
     ends = [rule(chain=name) for name in ("a", "one", "two", "three")]
     assert [row.priority for row in _nat_nft.rows(chains + jumps + ends, {})] == [1, 1, None, None]
 
@@ -180,13 +181,14 @@ def test_comment_with_an_end_of_line_in_iptables():
 
 
 def test_what_is_no_snat_rule():
-    text = "*filter\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n*nat\n:X - [0:0]\n-A X -m comment --comment \"-j SNAT\" -j ACCEPT\n-A X -j NETMAP --to 10.0.0.0/8\n" \
-        "-A X -j DNAT --to-destination 10.0.0.1\n-A X -p tcp -j REDIRECT\n-A X -j SNAT2\nCOMMIT\n"
+    text = "*filter\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n*nat\n:X - [0:0]\n-A X -m comment --comment \"-j SNAT\" -j ACCEPT\n" \
+        "-A X -j NETMAP --to 10.0.0.0/8\n-A X -j DNAT --to-destination 10.0.0.1\n-A X -p tcp -j REDIRECT\n-A X -j SNAT2\nCOMMIT\n"
     assert list(_nat_iptables.rows("ip6tables-legacy-save", text)) == []
 
 
 def test_our_own_rules():
-    saved = "*nat\n:NETFLEET_SNAT - [0:0]\n[0:0] -A POSTROUTING -j NETFLEET_SNAT\n[0:0] -A POSTROUTING -j MASQUERADE\n[0:0] -A NETFLEET_SNAT -j MASQUERADE\nCOMMIT\n"
+    saved = "*nat\n:NETFLEET_SNAT - [0:0]\n[0:0] -A POSTROUTING -j NETFLEET_SNAT\n[0:0] -A POSTROUTING -j MASQUERADE\n" \
+        "[0:0] -A NETFLEET_SNAT -j MASQUERADE\nCOMMIT\n"
     found = list(_nat_iptables.rows("iptables-legacy-save", saved)) + list(_nat_nft.rows([rule(table="netfleet_conntrack")], {}))
     assert [(row.owner, row.place, row.behind) for row in found] == [("", 2, ""), ("netfleet.conntrack", 1, ""), ("netfleet.conntrack", 2, "")]
 
@@ -208,7 +210,8 @@ def test_only_root_reads_files():
 
 def test_many_rules_are_read_fast():
     numbers = range(MANY)
-    objects = [rule("number %d" % number, [{"match": {"op": "==", "left": {"meta": {"key": "oifname"}}, "right": "eth0"}}, {"masquerade": None}]) for number in numbers]
+    match = {"match": {"op": "==", "left": {"meta": {"key": "oifname"}}, "right": "eth0"}}
+    objects = [rule("number %d" % number, [match, {"masquerade": None}]) for number in numbers]
     for number, item in enumerate(objects):
         item["rule"]["handle"] = number
     text = listing(*('\t\toifname "eth0" masquerade comment "number %d" # handle %d' % (number, number) for number in numbers))
