@@ -49,7 +49,7 @@ render: ## write anew the texts that stem from the catalogue of settings
 	$(DEV) in unit python tools/render.py
 
 molecule: ## the role on virtual machines; ARGS='-s default'
-	$(DEV) in molecule molecule test $(or $(ARGS),-s default -s boot)
+	$(DEV) in molecule molecule test $(or $(ARGS),-s default -s boot -s nat)
 
 integration: ## modules against this machine's kernel, in namespaces
 	$(DEV) pytest tests/integration $(ARGS)

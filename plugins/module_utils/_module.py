@@ -54,7 +54,11 @@ class Module(AnsibleModule):
         os.rename(new, path)
 
     def _command(self, argv, data):
-        return self.run_command(argv, data=data, binary_data=True, environ_update={"LC_ALL": "C", "LANGUAGE": "C"})
+        """Run a command. One that cannot be run, or that ends before it has read its input, has failed, and that can be undone."""
+        try:
+            return self.run_command(argv, data=data, binary_data=True, environ_update={"LC_ALL": "C", "LANGUAGE": "C"}, handle_exceptions=False)
+        except OSError as error:
+            return error.errno or 1, "", error.strerror or str(error)
 
     def apply(self, part):
         """Bring a part about, or say in check mode what that takes."""

@@ -10,6 +10,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import _snat_ba
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import RUNNING, Change, Step
 
 NOTHING = _snat_backends.Held()
+ADOPT = Step("adopt", "taking the connections of this host into the table", None)
 
 
 def wanted(backend, rules):
@@ -43,16 +44,26 @@ def _changes(part, place, held, rules):
 def steps(held, lists, changing, programs):
     """First tracking without NAT, and local connections into the table; then rules; then what another backend held."""
     loaded = [place for place in changing if place in lists]
-    for place in loaded:
-        if not held.get(place, NOTHING).entries:
-            yield _feed(held, place, programs, "switching tracking on for %s", _snat_backends.without_nat)
-    if loaded:
-        yield Step("adopt", "taking the connections of this host into the table", None)
+    yield from _first_contact(held, [place for place in loaded if not held.get(place, NOTHING).entries], programs)
     for place in loaded:
         yield _feed(held, place, programs, "loading rules into %s", _snat_backends.replacing, lists[place])
         yield from _jump(held, place, programs)
     for place in sorted(set(held) - set(lists)):
         yield _feed(held, place, programs, "taking rules out of %s", _snat_backends.removing)
+
+
+def _first_contact(held, places, programs):
+    """Have local connections in the table before anything does NAT.
+
+    Before tracking, for the first packet that it sees may be one without an answer, whose entry soon expires. And after, for
+    connections have begun meanwhile.
+    """
+    if not places:
+        return
+    yield ADOPT
+    for place in places:
+        yield _feed(held, place, programs, "switching tracking on for %s", _snat_backends.without_nat)
+    yield ADOPT
 
 
 def _feed(held, place, programs, why, make, *more):

@@ -63,15 +63,13 @@ def _of_rule(kernel, links, rule):
 
 def _before_ours(rows, backend, rules):
     """Rules of others that decide before ours: in chains of nft that come first."""
-    families = {rule.family for rule in rules}.union(["inet"])
+    families = {rule.family for rule in rules}.union(["inet"]) if rules else ()
+    own = PRIORITY if backend == NFTABLES else IPTABLES_PRIORITY
     for row in rows:
-        if row.backend == NFTABLES and row.owner != OURS and row.family in families and _earlier(row.priority, backend):
+        if row.backend == NFTABLES and row.owner != OURS and row.family in families and row.priority is not None and row.priority <= own:
+            # Of two chains with one priority, the kernel asks first the one that was registered last (nf_hook_entries_grow).
             yield "a rule of others %s before ours, so that ours only get what it leaves: table %s, chain %s (priority %s): %s" % (
-                "decides" if row.priority < PRIORITY else "may decide", row.table, row.chain, row.priority, row.text)
-
-
-def _earlier(priority, backend):
-    return priority is not None and (priority < PRIORITY or backend != NFTABLES and priority == IPTABLES_PRIORITY)
+                "decides" if row.priority < own else "decides, whenever it is loaded after ours,", row.table, row.chain, row.priority, row.text)
 
 
 def _random(kernel):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("settings",)
+BENCHMARKS = ("settings", "snat")
 
 
 def main(names):

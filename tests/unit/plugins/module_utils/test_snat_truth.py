@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Tuple
 import pytest
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _snat_truth
+from ansible_collections.netfleet.conntrack.plugins.module_utils._nat_row import Row
 from ansible_collections.netfleet.conntrack.plugins.module_utils._snat_rule import Nat, Rule
 
 
@@ -40,6 +41,24 @@ def test_what_passes_untracked():
     (text,) = _snat_truth.warnings(state, "nftables", [rule()])
     assert text.startswith("ipv4 is forwarded")
     assert list(_snat_truth.warnings(state, "nftables", [rule(family="ipv6")])) == list(_snat_truth.warnings(state, None, [])) == []
+
+
+CHAINS = {
+    "before nftables": (90, "nftables", "a rule of others decides before ours"),
+    "with nftables": (99, "nftables", "whenever it is loaded after ours"),
+    "after nftables": (100, "nftables", ""),
+    "before iptables": (99, "iptables-nft", "a rule of others decides before ours"),
+    "with iptables": (100, "iptables-legacy", "whenever it is loaded after ours"),
+    "after iptables": (101, "iptables-nft", ""),
+    "that nothing leads to": (None, "nftables", ""),
+}
+
+
+@pytest.mark.parametrize("priority, backend, words", CHAINS.values(), ids=CHAINS)
+def test_chains_of_others(priority, backend, words):
+    row = Row("nftables", "inet", "nat", "post", 1, Nat("masquerade"), priority=priority, text="masquerade")
+    texts = list(_snat_truth.warnings(State(USUAL, rows=(row, row._replace(owner="netfleet.conntrack"))), backend, [rule()]))
+    assert len(texts) == bool(words) and words in "".join(texts)
 
 
 def test_what_could_not_be_read():
