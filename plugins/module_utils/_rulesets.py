@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Tuple
 LEGACY = (("iptables-legacy-save", "/proc/net/ip_tables_names"), ("ip6tables-legacy-save", "/proc/net/ip6_tables_names"))
 TRANSLATED = ("iptables-nft-save", "ip6tables-nft-save")
 OUR_TABLE = "netfleet_conntrack"
+MISSING = "is not installed"
 # What `nft -j` shows of rules that today's iptables made: a match or target that it cannot name, or a chain of ours.
 SIGNS = ('"xt"', '"NETFLEET_')
 
@@ -35,8 +36,11 @@ def read(host, kernel):
 
 
 def hides_ours(text):
-    """Tell whether rules of ours may be among what could not be read; a table of others that is unreadable hides none."""
-    return not text.startswith("table ") or OUR_TABLE in text
+    """Tell whether rules of ours may be among what could not be read.
+
+    None are where the program is missing that would have made them, nor in a table of others.
+    """
+    return (not text.startswith("table ") or OUR_TABLE in text) and MISSING not in text
 
 
 def in_kernel(host, release, module):

@@ -181,7 +181,8 @@ def _refusals(state, options, backend, rules, lists):
     yield from _obstacles.no_root(state.kernel)
     if rules and not (state.kernel.available or state.kernel.loadable or state.kernel.builtin):
         yield _obstacles.no_tracking(state.kernel)
-    for text in filter(_rulesets.hides_ours, state.unread):
+    known = rules or state.memo or any(state.own[path] for path in _snat_backends.files(None, ()))
+    for text in filter(_rulesets.hides_ours, state.unread if known else ()):
         yield "could not read %s, so rules of ours may be there that are not seen" % text
     yield from _in_use(state, lists)
     if rules and options.get("at_boot", True):

@@ -16,6 +16,7 @@ import pytest
 from conftest import command
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _early_load, _snat, _unit
+from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import execute
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 
@@ -116,6 +117,30 @@ def test_a_boot_gives_the_rules_back(tmp_path, network, backend):
         assert host.boot()[0] == 0
         assert host.ours() == ours
     assert not run(host, [LAN, SIX])["changed"]
+
+
+class WithoutNft(Router):
+    """A host on which nft is not installed, though today's iptables is."""
+
+    def program(self, name):
+        return None if name == "nft" else super().program(name)
+
+    def command(self, argv, data):
+        assert os.path.basename(argv[0]) != "nft"
+        return super().command(argv, data)
+
+
+def test_iptables_without_nft(tmp_path, network):
+    host = recorded.again(router(tmp_path, network(), "nftables"), WithoutNft)
+    host.netns = network()
+    assert not run(host, [], state="absent")["changed"]
+    done = run(host, [LAN])
+    ours = host.ours()
+    assert done["backend"] == "iptables-nft" and ours
+    assert not run(host, [LAN])["changed"]
+    assert host.boot()[0] == 0 and host.ours() == ours
+    with pytest.raises(ConntrackError, match="nftables needs nft"):
+        run(host, [LAN], backend="nftables")
 
 
 def test_the_jump_is_first_again(tmp_path, network):

@@ -12,6 +12,7 @@ FILES = (
     "/etc/modprobe.d/zz-netfleet-conntrack.conf",
     "/etc/modules-load.d/zz-netfleet-conntrack.conf",
     "/etc/netfleet-conntrack/hooks.nft",
+    "/etc/netfleet-conntrack/load",
     "/etc/sysctl.d/zz-netfleet-conntrack.conf",
     "/etc/systemd/system/netfleet-conntrack.service",
     "/etc/udev/rules.d/zz-netfleet-conntrack.rules",
