@@ -67,7 +67,7 @@ table ip office {
         ip saddr 10.9.0.2 snat to ip saddr
         snat ip prefix to ip saddr map { 10.7.0.0/24 : 192.0.2.0/24 }
         oifname "out0" counter masquerade comment "two
-	lines # handle 5"
+<tab>lines # handle 5"
         jump sub
         oifname vmap @leads
     }
@@ -91,7 +91,7 @@ table inet office {
         counter masquerade
     }
 }
-"""
+""".replace("<tab>", "\t")
 SAVED = r"""*nat
 :SUB - [0:0]
 -A POSTROUTING -o out0 -p udp -m comment --comment "a \"q\" b\\c $(reboot) `id` -j SNAT --to-source" -j MASQUERADE

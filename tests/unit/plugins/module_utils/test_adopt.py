@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.byteorder != "little", reason="the sockets w
 class Machine(Host):
     """The recorded sockets, and a kernel whose answers are given in turn; the last one is given to all the rest."""
 
-    def __init__(self, root, *answers, sockets=True, timeouts=TIMEOUTS):
+    def __init__(self, root, *answers, sockets=True, timeouts=None):
         super().__init__(str(root))
         self.answers = answers
         self.entries = []
@@ -33,7 +33,7 @@ class Machine(Host):
         os.makedirs(self.root + os.path.dirname(TIMEOUT))
         for name in ("tcp", "tcp6") if sockets else ():
             pathlib.Path(self.root + "/proc/net", name).write_bytes((RECORDED / (name + ".txt")).read_bytes())
-        for state, seconds in timeouts.items():
+        for state, seconds in (TIMEOUTS if timeouts is None else timeouts).items():
             pathlib.Path(self.root + TIMEOUT + state).write_text("%d\n" % seconds)
 
     def netlink_batch(self, requests, timeout=5.0):
