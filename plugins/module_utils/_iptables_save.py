@@ -39,6 +39,12 @@ def line(found):
     return " ".join(quoted(word) if re.search(r'[\s"]', word) or not word else word for word in found)
 
 
+def table(text, name):
+    """The lines of one table, without those that begin and end it; a comment may have the same words within a line."""
+    dummy, dummy, after = ("\n" + text).partition("\n*%s\n" % name)
+    return after.partition("\nCOMMIT")[0]
+
+
 def rules(command, text):
     """Yield (place, words) of each rule that ``command`` (ip6tables-save ...) printed."""
     family = "ip6" if command.startswith("ip6") else "ip"

@@ -20,7 +20,7 @@ PRIORITY = 100
 def rows(command, text):
     """Yield the rows of what a save command printed."""
     backend, family = "iptables" + command[command.index("-"):-len("-save")], "ipv6" if command.startswith("ip6") else "ipv4"
-    lines = LINE.findall(_nat_table(text))
+    lines = LINE.findall(_iptables_save.table(text, "nat"))
     chains = {line[1:].split(" ")[0] for line in lines if line.startswith(":")}
     numbers, behind = {}, {}
     for line in lines:
@@ -34,11 +34,6 @@ def rows(command, text):
                 text=_again(line, chain), behind=behind.get(chain, ""))
         if not words.startswith("-j NETFLEET_"):
             behind[chain] = words
-
-
-def _nat_table(text):
-    dummy, dummy, after = ("\n" + text).partition("\n*nat\n")
-    return after.partition("\nCOMMIT")[0]
 
 
 def _again(line, chain):

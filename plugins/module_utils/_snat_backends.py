@@ -9,8 +9,7 @@ An input is what a program reads and carries out as a whole or not at all. Pure.
 import re
 from typing import Any, NamedTuple, Tuple
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _iptables, _nft
-from ansible_collections.netfleet.conntrack.plugins.module_utils._iptables_save import rules as iptables_rules
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _iptables, _iptables_save, _nft
 from ansible_collections.netfleet.conntrack.plugins.module_utils._own import FOLDERS, HEADER
 from ansible_collections.netfleet.conntrack.plugins.module_utils._snat_rule import FAMILIES
 
@@ -111,10 +110,10 @@ def _fresh(family):
 
 def held_by_iptables(command, text, family):
     """What a flavour of iptables holds, by what its save command printed."""
-    lines = list(iptables_rules(command, text))
+    lines = list(_iptables_save.rules(command, text))
     route = [found for place, found in lines if place[1:] == ("nat", "POSTROUTING")]
     jumps = route.count(["-j", _iptables.CHAIN])
-    there = ":%s " % _iptables.CHAIN in _nat_table(text)
+    there = ":%s " % _iptables.CHAIN in _iptables_save.table(text, "nat")
     return Held(
         there=there or bool(jumps),
         sound=jumps == 1 and route[0] == ["-j", _iptables.CHAIN],
@@ -130,14 +129,9 @@ def _leads_here(place, found):
     return place[1] == "nat" and step and not (place[2] == "POSTROUTING" and found == ["-j", _iptables.CHAIN])
 
 
-def _nat_table(text):
-    dummy, dummy, after = text.partition("*nat\n")
-    return after.partition("COMMIT")[0]
-
-
 def _own_lines(text):
     """The lines of our chain as they were saved, with their counters."""
-    return [line for line in _nat_table(text).split("\n") if OWN_LINE.match(line)]
+    return [line for line in _iptables_save.table(text, "nat").split("\n") if OWN_LINE.match(line)]
 
 
 def _chain(lines):

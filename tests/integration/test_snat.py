@@ -20,6 +20,7 @@ from conftest import command
 BACKENDS = ("nftables", "iptables-nft", "iptables-legacy")
 LAN = {"name": "lan", "out_interface": "wan*", "source": ["10.16.1.0/24", "10.17.0.0/16"], "to": "masquerade", "port_selection": "random_fully"}
 INSIDE = {"name": "inside", "destination": ["10.0.0.0/8"], "to": "exempt"}
+COMMIT = {"name": "commit", "source": ["10.18.0.0/16"], "to": "masquerade", "comment": "*nat COMMIT -A NETFLEET_SNAT"}
 POOL = {"name": "pool", "protocol": ["tcp", "udp"], "to": "192.0.2.1-192.0.2.9", "ports": "1024-65535", "persistent": True, "out_interface": "wan1"}
 SIX = {"name": "six", "source": ["fd00::/64"], "to": "2001:db8::1", "comment": "$(touch /tmp/x) \\ -j ACCEPT 'y' ;#{} ä"}
 FIRST = [INSIDE, LAN, SIX]
@@ -224,7 +225,7 @@ def ipv6_refused(router, folder):
         router.machine.command("umount", real)
 
 
-@pytest.mark.parametrize("earlier", [[], [INSIDE, LAN], [POOL, LAN]], ids=["none", "some", "others"])
+@pytest.mark.parametrize("earlier", [[], [INSIDE, LAN], [POOL, COMMIT, LAN]], ids=["none", "some", "others"])
 def test_a_load_that_fails_leaves_everything(router, tmp_path, earlier):
     """IPv4 is loaded already when IPv6 is refused."""
     router.run(earlier)
