@@ -27,6 +27,11 @@ class Change(NamedTuple):
     why: str = ""
 
 
+def own_file(part, path, before, after):
+    """The Change that another text of an own file is; None is the text of a file that is not there."""
+    return Change(part, path, BOOT, "absent" if before is None else "outdated", "absent" if after is None else "current", "our own file")
+
+
 class Step(NamedTuple):
     """One write to the machine. A step with ``value`` None takes the file away."""
 

@@ -23,7 +23,6 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _unit,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import (
-    BOOT,
     LOAD_MODULE,
     RUNNING,
     Change,
@@ -31,6 +30,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
     Part,
     Plan,
     Step,
+    own_file,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import wanted_by_others
 
@@ -113,7 +113,7 @@ def plan(state, options):
     unit = tuple(_unit.changes(NAME, state.unit, loads))
     running = tuple(_running_changes(state, backend, present))
     return Plan(
-        changes=running + tuple(_file_change(state, files, path) for path in changed) + unit + renewal,
+        changes=running + tuple(own_file(NAME, path, state.own.get(path), files[path]) for path in changed) + unit + renewal,
         steps=_initrd.around(_unit.around(_writes(files, changed), changed, unit, loads), state.initrd, renewal)
         + tuple(_rule_steps(state, changed, running, backend)),
         warnings=tuple(_warnings(state)) if present else (),
@@ -159,11 +159,6 @@ def _files(state, options, backend, modular):
     found.update(_unit.files(backend or state.others.unit))
     found.update(_initrd.files(state.initrd, forced))
     return found
-
-
-def _file_change(state, files, path):
-    before = "absent" if state.own.get(path) is None else "outdated"
-    return Change(NAME, path, BOOT, before, "absent" if files[path] is None else "current", "our own file")
 
 
 def _running_changes(state, backend, present):

@@ -20,7 +20,7 @@ def read(host, kernel, inputs, probe=False, rulesets=None):
     """Return C(tracking): a dict of ipv4, ipv6 (yes, no, unknown) and because."""
     if not kernel.available:
         return {"ipv4": "no", "ipv6": "no", "because": "nf_conntrack is not loaded"}
-    rules = rulesets or _rulesets.read(host, kernel)
+    rules = rulesets or _rulesets.read(host, kernel.release)
     return _tracking.tracking(_tracking.Evidence(
         nft=rules.nft,
         iptables=rules.iptables,

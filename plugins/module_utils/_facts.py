@@ -40,7 +40,7 @@ def _facts(host, options):
     kernel = _kernel.read(host, inputs)
     inputs = _kernel.as_booted(kernel, inputs)
     boot = _boot.boot(inputs)
-    rulesets = _rulesets.read(host, kernel)
+    rulesets = _rulesets.read(host, kernel.release)
     found = {
         "available": kernel.available,
         "builtin": kernel.builtin,

@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # This file is private to the collection.
 """Takes back what was done to the SNAT rules of others, wherever those rules are by now."""
-from types import SimpleNamespace
-
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _foreign, _nat_rules, _rulesets, _snat_choice
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 
@@ -14,7 +12,7 @@ RELEASE = "/proc/sys/kernel/osrelease"
 
 def put_back(host, memo):
     """Give their former words to the rules that are as a plan was to leave them; what was not done, or is gone, needs nothing."""
-    rulesets = _rulesets.read(host, SimpleNamespace(release=(host.read(RELEASE) or "").strip()))
+    rulesets = _rulesets.read(host, (host.read(RELEASE) or "").strip())
     rows, dummy = _nat_rules.read(host, rulesets)
     programs = dict(_snat_choice.read(host, rulesets).programs)
     for step in _foreign.undo(rows, programs, memo, boot(host)).steps:

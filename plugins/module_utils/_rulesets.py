@@ -27,9 +27,9 @@ class Rulesets(NamedTuple):
     unread: Tuple[str, ...] = ()  # what should have been read and could not be, each in a few words
 
 
-def read(host, kernel):
-    """Read every rule of nft and of both flavours of iptables."""
-    objects, unread = _nft(host, kernel)
+def read(host, release):
+    """Read every rule of nft and of both flavours of iptables on a host whose kernel is of that release."""
+    objects, unread = _nft(host, release)
     nft = None if objects is None else json.dumps({"nftables": objects})
     iptables, more = _iptables(host, nft, bool(unread))
     return Rulesets(nft, tuple(objects or ()), iptables, tuple(unread + more))
@@ -51,9 +51,9 @@ def in_kernel(host, release, module):
     return "/%s.ko" % module in (host.read(modules + "/modules.builtin") or "")
 
 
-def _nft(host, kernel):
+def _nft(host, release):
     """The objects of nftables, or None where there can be none, and what could not be read."""
-    if not in_kernel(host, kernel.release, "nf_tables"):
+    if not in_kernel(host, release, "nf_tables"):
         return None, []
     objects, reason = _listed(host, "ruleset")
     return (objects, []) if objects is not None else _by_table(host, reason)

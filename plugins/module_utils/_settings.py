@@ -20,7 +20,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _wanted,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, CATALOGUE
-from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, LOAD_MODULE, RUNNING, Change, Part, Plan, Step, reread
+from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, LOAD_MODULE, RUNNING, Change, Part, Plan, Step, own_file, reread
 from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import memo, wanted_by_others
 
 NAME = "settings"
@@ -195,8 +195,7 @@ def _boot_changes(state, values, after):
 def _file_changes(state, files):
     for path in OWN:
         if state.own[path] != files[path]:
-            before = "absent" if state.own[path] is None else "outdated"
-            yield Change(NAME, path, BOOT, before, "absent" if files[path] is None else "current", "our own file")
+            yield own_file(NAME, path, state.own[path], files[path])
 
 
 def _file_steps(state, files):

@@ -30,7 +30,6 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _unit,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import (
-    BOOT,
     LOAD_MODULE,
     RUNNING,
     Change,
@@ -38,6 +37,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
     Part,
     Plan,
     Step,
+    own_file,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._snat_rule import FAMILIES
 from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import memo, wanted_by_others
@@ -82,7 +82,7 @@ def read(host, dummy_options):
     """Read everything that a plan needs."""
     inputs = _boot_read.read(host)
     kernel = _kernel.read(host, inputs)
-    rulesets = _rulesets.read(host, kernel)
+    rulesets = _rulesets.read(host, kernel.release)
     rows, unread = _nat_rules.read(host, rulesets)
     return State(
         kernel=kernel,
@@ -135,7 +135,7 @@ def plan(state, options):
     running = _snat_running.changes(NAME, state.held, lists)
     load = _load(state, lists)
     return Plan(
-        changes=load + sum(running.values(), ()) + foreign.changes + tuple(_file_change(state, files, path) for path in changed) + unit,
+        changes=load + sum(running.values(), ()) + foreign.changes + tuple(own_file(NAME, path, state.own[path], files[path]) for path in changed) + unit,
         steps=(LOAD_MODULE,) * len(load)
         + foreign.steps  # by numbers that rules have before ours come or go
         + tuple(_snat_running.steps(state.held, lists, running, state.nat.programs))
@@ -221,11 +221,6 @@ def _files(state, backend, rules):
     found = _snat_backends.files(backend, rules)
     found.update(_unit.files(bool(rules) or state.others.unit))
     return found
-
-
-def _file_change(state, files, path):
-    before = "absent" if state.own[path] is None else "outdated"
-    return Change(NAME, path, BOOT, before, "absent" if files[path] is None else "current", "our own file")
 
 
 def _boot_steps(files, changed, unit, loads, at_boot):

@@ -197,6 +197,6 @@ def by_name(entries):
     """Label -> (Rule, words) of what is held; what is no rule of ours goes by its place."""
     found = {}
     for number, (rule, text) in enumerate(entries, 1):
-        name = rule.name if rule and rule.name not in found else "rule %d" % number
-        found[name] = (rule if name != "rule %d" % number else None, text)
+        ours = rule is not None and rule.name not in found
+        found[rule.name if ours else "rule %d" % number] = (rule if ours else None, text)
     return found

@@ -16,7 +16,6 @@ import re
 import socket
 import subprocess
 import time
-import types
 import uuid
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Ho
 from ansible_collections.netfleet.conntrack.plugins.module_utils._nat_row import stateless, untouchable
 
 CLONE_NEWNET = 0x40000000
-KERNEL = types.SimpleNamespace(release=os.uname().release)
+RELEASE = os.uname().release
 NEW, OLD = (6, 18), (4, 18)  # kernels that take random for fully-random, or not
 BOOT = _foreign_back.boot(Host())
 FLAVOURS = ("iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy")
@@ -206,7 +205,7 @@ def plain(things):
 
 
 def rows(host):
-    found, unread = _nat_rules.read(host, _rulesets.read(host, KERNEL))
+    found, unread = _nat_rules.read(host, _rulesets.read(host, RELEASE))
     assert unread == ()
     return found
 
@@ -399,7 +398,7 @@ def test_a_table_that_a_program_holds(host):
                 break
             time.sleep(0.05)
         status, dummy, dummy = run(["nft", "replace", "rule", "ip", "own", "c", "handle", "2", "masquerade", "random"])
-        found, unread = _nat_rules.read(host, _rulesets.read(host, KERNEL))
+        found, unread = _nat_rules.read(host, _rulesets.read(host, RELEASE))
         refusals = _foreign.plan(found, NEW, PROGRAMS).refusals
         holder.stdin.close()
     assert status != 0
