@@ -6,28 +6,44 @@
 
 Looking changes nothing: no module is loaded, no table registered, no packet sent unless asked.
 """
+from typing import Any, NamedTuple
+
 from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _boot,
     _boot_read,
     _ctnetlink,
     _evidence,
+    _expectations,
     _kernel,
     _nat_row,
     _nat_rules,
+    _patterns,
+    _rates,
     _rulesets,
     _sizing,
     _stat,
 )
-from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import CATALOGUE
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, CATALOGUE
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
+from ansible_collections.netfleet.conntrack.plugins.module_utils._netlink import NetlinkError
 
 SCHEMA_VERSION = 1
 STAT = "/proc/net/stat/nf_conntrack"
 
 
+class Reading(NamedTuple):
+    """The counters at one moment."""
+
+    moment: float  # of the host's clock, in seconds
+    cpus: Any  # a list of counters, a dict for each CPU; empty where they cannot be read
+    count: int  # entries of this network namespace
+
+
 def facts(host, options):
-    """Return the module's result. A host that cannot be read says why in C(error); nothing is raised."""
-    found = {"schema_version": SCHEMA_VERSION, "available": False, "error": ""}
+    """Return the module's result. A host that cannot be read, or an interval that cannot be, says why in C(error); nothing is raised."""
+    problem = _rates.problem(options.get("interval", 0.0))
+    options = dict(options, interval=0.0) if problem else options
+    found = {"schema_version": SCHEMA_VERSION, "available": False, "error": problem}
     try:
         found.update(_facts(host, options))
     except ConntrackError as error:
@@ -52,8 +68,8 @@ def _facts(host, options):
         "tracking": _evidence.read(host, kernel, inputs, options.get("probe", False), rulesets),
         "snat_rules": [_nat_row.facts(row) for row in _nat_rules.read(host, rulesets)[0]],
     }
-    found.update(_table(kernel))
-    found["counters"] = _counters(host, kernel)
+    found.update(_table(host, kernel))
+    found["counters"] = _counters(host, kernel, options.get("interval", 0.0))
     return found
 
 
@@ -71,7 +87,7 @@ def _setting(setting, running, at_boot):
     }
 
 
-def _table(kernel):
+def _table(host, kernel):
     """How full the table is, and what it costs; nothing where there is no table."""
     if not kernel.available:
         return {}
@@ -84,6 +100,7 @@ def _table(kernel):
         "buckets": buckets,
         "load_factor": round(most / float(buckets), 4) if buckets else None,
         "expect_max": kernel.running.get("expect_max"),
+        "expect_count": _expect_count(host, kernel),
         "memory": {
             "entry_bytes": kernel.entry_bytes,
             "table_bytes": int(size),
@@ -92,20 +109,49 @@ def _table(kernel):
     }
 
 
-def _counters(host, kernel):
-    """Counters since the namespace began, by CPU and summed; netlink serves kernels without the file."""
+def _counters(host, kernel, interval):
+    """Counters since the namespace began, by CPU and summed; how fast they rise where an interval is given, and what that means."""
+    first = _reading(host, kernel)
+    if not (kernel.available and interval):
+        return _sums(first)
+    host.pause(interval)
+    last = _reading(host, kernel)
+    seconds, changes = last.moment - first.moment, _rates.risen(first.cpus, last.cpus)
+    found = dict(_sums(last), rates=_rates.rates(changes, last.count - first.count, seconds))
+    if changes:
+        numbers = dict(_stat.total(changes), count=last.count, max=kernel.running["max"], buckets=kernel.running.get("buckets"))
+        found["patterns"] = _patterns.patterns(numbers, seconds)
+    return found
+
+
+def _sums(reading):
+    return {"total": _stat.total(reading.cpus), "cpus": reading.cpus}
+
+
+def _reading(host, kernel):
+    """The counters as they are; netlink serves kernels without the file."""
     text = host.read(STAT) if kernel.available else None
-    if text is not None:
-        rows = _stat.parse(text)
-    elif kernel.available and kernel.uid == 0 and _rulesets.in_kernel(host, kernel.release, "nf_conntrack_netlink"):
-        rows = _by_netlink(host)
-    else:
-        return {"total": {}, "cpus": []}
-    return {"total": _stat.total(rows), "cpus": rows}
+    cpus = [] if text is None else _stat.parse(text)
+    if text is None and kernel.available and _may_ask(host, kernel):
+        cpus = _by_netlink(host)
+    return Reading(host.clock(), cpus, host.number(BY_NAME["count"].path) or 0)
+
+
+def _may_ask(host, kernel):
+    """Tell whether ctnetlink can be asked, and does not get loaded by that."""
+    return kernel.uid == 0 and _rulesets.in_kernel(host, kernel.release, "nf_conntrack_netlink")
 
 
 def _by_netlink(host):
     try:
         return _ctnetlink.cpus(answer[3] for answer in host.netlink(_ctnetlink.stats_cpu(), True))
-    except OSError as error:
-        raise ConntrackError("cannot read the counters by netlink: %s" % error.strerror) from error
+    except (OSError, NetlinkError) as error:
+        raise ConntrackError("cannot read the counters by netlink: %s" % (getattr(error, "strerror", None) or error)) from error
+
+
+def _expect_count(host, kernel):
+    """How many connections are expected, or None where that cannot be asked."""
+    try:
+        return _expectations.count(host.netlink(_expectations.dump(), True)) if _may_ask(host, kernel) else None
+    except (OSError, NetlinkError):
+        return None

@@ -10,8 +10,10 @@ machine, and a test that watches this door sees everything that is written.
 import errno
 import os
 import socket
+import time
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
+from ansible_collections.netfleet.conntrack.plugins.module_utils._netlink import BUFFER
 
 ABSENT = (errno.ENOENT, errno.ENOTDIR)
 NEW = ".netfleet-new"  # no boot program reads a file that ends so
@@ -228,11 +230,24 @@ class Host:
             return _netlink.exchange(channel, request, dump)
 
     def netlink_batch(self, requests, timeout=5.0):
-        """Send requests that ask to be acknowledged; return the errno of each, 0 where it was done."""
+        """Send requests; return the errno of each, 0 where it was done."""
+        from ansible_collections.netfleet.conntrack.plugins.module_utils import _netlink_batch
+
+        return _netlink_batch.outcomes(self.netlink_many([requests], timeout))
+
+    def netlink_many(self, parts, timeout=5.0):
+        """Send lists of requests; yield what became of each list, as _netlink_batch.answered does."""
         from ansible_collections.netfleet.conntrack.plugins.module_utils import _netlink_batch
 
         with self._channel(timeout) as channel:
-            return _netlink_batch.outcomes(channel, requests)
+            yield from _netlink_batch.answered(channel, parts, channel.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
+
+    def netlink_stream(self, request, timeout=5.0):
+        """Send a request to netfilter; yield the datagrams that come back, without end. Closing the generator ends the answer."""
+        with self._channel(timeout) as channel:
+            channel.send(request)
+            while True:
+                yield channel.recv(BUFFER)
 
     @staticmethod
     def _channel(timeout):
@@ -255,6 +270,16 @@ class Host:
             receiver.recv(64)
             return address, sender.getsockname()[1], receiver.getsockname()[1]
 
+    @staticmethod
+    def clock():
+        """Seconds since some moment in the past; no change of the date moves it."""
+        return time.monotonic()
+
+    @staticmethod
+    def pause(seconds):
+        """Do nothing for so long."""
+        time.sleep(seconds)
+
     def lock(self):
         """Let one run at a time change this host; ConntrackError when another does not end."""
         return _Lock(self.root + LOCK)
@@ -267,7 +292,6 @@ class _Lock:
 
     def __enter__(self):
         import fcntl
-        import time
 
         try:
             self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)

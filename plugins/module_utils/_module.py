@@ -8,7 +8,6 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.errors import UnsupportedError
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _transaction
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
 
@@ -62,6 +61,9 @@ class Module(AnsibleModule):
 
     def apply(self, part):
         """Bring a part about, or say in check mode what that takes."""
+        # Imported here because modules that only read do without, and imports cost time.
+        from ansible_collections.netfleet.conntrack.plugins.module_utils import _transaction
+
         try:
             result = _transaction.execute(self.host(), part, self.params, self.check_mode, self.faults)
         except ConntrackError as error:
@@ -70,8 +72,19 @@ class Module(AnsibleModule):
             self.warn(text)
         self.exit_json(**result)
 
-    def answer(self, read):
-        """Return what ``read`` (host, options) sees."""
-        if self.faults:
-            self.fail_json(msg="; ".join(self.faults))
-        self.exit_json(**read(self.host(), self.params))
+    def answer(self, read, check=None):
+        """Return what ``read`` (host, options) sees; ``check`` (options) yields what is wrong with options of the right types."""
+        faults = self.faults or list(check(self.params) if check else ())
+        if faults:
+            self.fail_json(msg="; ".join(faults))
+        try:
+            result = read(self.host(), self.params)
+        except ConntrackError as error:
+            self.fail_json(msg=str(error))
+        for text in result.pop("warnings", ()):
+            self.warn(text)
+        self.exit_json(**result)
+
+    def act(self, do, check):
+        """Return what came of ``do`` (host, options, rehearse, say), which in check mode only says what it would do."""
+        self.answer(lambda host, options: do(host, options, self.check_mode, self.log), check)

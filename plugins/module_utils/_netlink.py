@@ -139,7 +139,7 @@ def error_number(payload):
     return code
 
 
-def _ends(kind, payload):
+def ends(kind, payload):
     """Whether this message ends the answer; raises OSError if it says why it failed."""
     if kind == OVERRUN:
         raise NetlinkError("the kernel lost data of the answer")
@@ -172,7 +172,7 @@ def answers(connection, request, dump):
     _length, _kind, _flags, sequence, _port = HEADER.unpack_from(request)
     connection.send(request)
     for each in _received(connection, sequence):
-        if _ends(each[0], each[3]):
+        if ends(each[0], each[3]):
             return
         yield each
         if not dump:

@@ -7,6 +7,8 @@
 NUMBERS = {
     "ah": 51, "dccp": 33, "esp": 50, "gre": 47, "icmp": 1, "icmpv6": 58, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136,
 }
+WITH_PORTS = frozenset(NUMBERS[name] for name in ("dccp", "sctp", "tcp", "udp", "udplite"))
+NAMES = {number: name for name, number in NUMBERS.items()}
 _BY_WORD = {str(number): name for name, number in NUMBERS.items()}
 _BY_WORD.update({name: name for name in NUMBERS})
 _BY_WORD["ipv6-icmp"] = "icmpv6"

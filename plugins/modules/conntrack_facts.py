@@ -24,8 +24,14 @@ options:
       - Without it C(tracking) may be V(unknown) where the rules cannot be read.
     type: bool
     default: false
+  interval:
+    description:
+      - Read the counters twice, so many seconds apart, and say in C(counters) how fast they rise and what that means.
+      - At most V(300), or V(0) for one reading and no rates. Another number is no failure either, but is told in C(error), and gives no rates.
+    type: float
+    default: 0.0
 notes:
-  - Without root, C(tracking) is V(unknown) and some settings are missing.
+  - Without root, C(tracking) is V(unknown), and some settings and C(expect_count) are missing.
 seealso:
   - module: netfleet.conntrack.settings
 """
@@ -37,6 +43,14 @@ EXAMPLES = r"""
 - name: Stop when the table is nearly full
   ansible.builtin.assert:
     that: ansible_facts.netfleet_conntrack.usage < 0.8
+
+- name: Watch the counters for five seconds
+  netfleet.conntrack.conntrack_facts:
+    interval: 5
+
+- name: Stop when source NAT loses connections
+  ansible.builtin.assert:
+    that: ansible_facts.netfleet_conntrack.counters.patterns | selectattr('id', 'match', 'snat_') | length == 0
 """
 
 RETURN = r"""
@@ -57,7 +71,7 @@ ansible_facts:
           description: Whether connection tracking is in the kernel.
           type: bool
         error:
-          description: Why the host could not be read; else empty.
+          description: Why the host could not be read, or what is wrong with O(interval); else empty.
           type: str
         builtin:
           description: Whether it is built in, and not a module.
@@ -86,6 +100,9 @@ ansible_facts:
         expect_max:
           description: Most expected connections.
           type: int
+        expect_count:
+          description: Connections that helpers expect, in this network namespace; null where netlink cannot be asked without loading a module.
+          type: int
         memory:
           description: C(entry_bytes), C(table_bytes) of the full table, and its C(share) of the memory, entries at their dearest.
           type: dict
@@ -112,8 +129,31 @@ ansible_facts:
           type: list
           elements: dict
         counters:
-          description: Counters since boot, C(total) and by CPU (C(cpus)), under the names that the kernel gives them in netlink.
+          description: Counters since the network namespace began, under the names that the kernel gives them in netlink.
           type: dict
+          contains:
+            total:
+              description: Each counter, summed over the CPUs. C(insert) counts what programs put into the table, never traffic.
+              type: dict
+            cpus:
+              description: The same by CPU. Each is 32 bits wide and begins again at 0.
+              type: list
+              elements: dict
+            rates:
+              description: >-
+                How fast they rose, in events a second, C(total) and by CPU (C(cpus)), with the C(seconds) between the two readings, and by
+                how many entries a second the table grew (C(count), below 0 where it shrank).
+              returned: interval is over 0
+              type: dict
+            patterns:
+              description: >-
+                What it means that these counters rose and others did not, C(id) and C(meaning), with the numbers that say so (C(evidence),
+                of counters by how much they rose). V(table_full), V(hash_too_small), V(snat_ports_exhausted) and V(snat_collisions) lose
+                packets, V(table_filling) is about to; V(invalid_packets) and V(lookups_restarted) are told above the everyday, and
+                V(clashes_resolved) is harmless.
+              returned: interval is over 0 and the counters can be read
+              type: list
+              elements: dict
       sample:
         schema_version: 1
         available: true
@@ -128,7 +168,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._module import 
 
 
 def main():
-    Module({"probe": {"type": "bool", "default": False}}).answer(facts)
+    Module({"probe": {"type": "bool", "default": False}, "interval": {"type": "float", "default": 0.0}}).answer(facts)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _ctnetlink, _hooks, _netlink, _stat
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _ctnetlink, _expectations, _hooks, _netlink, _stat
 from ansible_collections.netfleet.conntrack.plugins.module_utils._ctnetlink import FlowTuple
 from ansible_collections.netfleet.conntrack.plugins.module_utils._netlink import NetlinkError
 
@@ -18,6 +18,9 @@ V4, V6 = ("127.0.0.1", "127.0.0.1"), ("::1", "::1")
 
 # What was asked to record each dump, and whether the answer is one.
 REQUESTS = {
+    "expect": (_expectations.dump(), True),
+    "expect_nat": (_expectations.dump(), True),
+    "expect_none": (_expectations.dump(), True),
     "hooks": (_hooks.get("ipv4"), True),
     "hooks_none": (_hooks.get("ipv4"), True),
     "icmp": (_ctnetlink.get(FlowTuple(1, *V4, icmp_id=77, icmp_type=8)), False),
@@ -49,7 +52,9 @@ def decode_hook(payload):
     return _hooks.HOOK(_netlink.body(payload)[2])
 
 
-DECODERS = {0x100: _ctnetlink.entry, 0x104: _ctnetlink.counters, 0x105: _ctnetlink.entries_and_max, 0xC00: decode_hook}
+DECODERS = {
+    0x100: _ctnetlink.entry, 0x104: _ctnetlink.counters, 0x105: _ctnetlink.entries_and_max, 0x200: _expectations.expectation, 0xC00: decode_hook,
+}
 
 
 class Replay:

@@ -15,7 +15,7 @@ from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils impo
 ALWAYS = {
     "schema_version", "available", "error", "builtin", "kernel", "namespace", "settings", "loaded_by", "boot_problems", "tracking", "snat_rules", "counters",
 }
-OF_A_TABLE = {"count", "max", "usage", "buckets", "load_factor", "expect_max", "memory"}
+OF_A_TABLE = {"count", "max", "usage", "buckets", "load_factor", "expect_max", "expect_count", "memory"}
 LOADED, UNLOADED, LATE, LIVE, NETNS = "bookworm-6.1", "bookworm-6.1-unloaded", "bookworm-6.1-late", "live-6.18", "live-6.18-netns"
 
 
@@ -54,7 +54,7 @@ def test_a_table(tmp_path):
     found = facts(host)
     told = {name: found[name] for name in sorted(OF_A_TABLE)}
     assert told == {
-        "count": 1024, "max": 4096, "usage": 0.25, "buckets": 4096, "load_factor": 1.0, "expect_max": 64,
+        "count": 1024, "max": 4096, "usage": 0.25, "buckets": 4096, "load_factor": 1.0, "expect_max": 64, "expect_count": None,
         "memory": {"entry_bytes": 384, "table_bytes": 4096 * (384 + 16), "share": round(4096 * 400 / (481284 * 1024.0), 4)},
     }
 
