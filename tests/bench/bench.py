@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("settings", "snat")
+BENCHMARKS = ("settings", "snat", "flows")
 
 
 def main(names):
