@@ -14,6 +14,8 @@ LEGACY = (("iptables-legacy-save", "/proc/net/ip_tables_names"), ("ip6tables-leg
 TRANSLATED = ("iptables-nft-save", "ip6tables-nft-save")
 OUR_TABLE = "netfleet_conntrack"
 MISSING = "is not installed"
+# How a rule of SNAT says which ports it chooses from, and some rules that do not; in JSON, `port` may be of another statement.
+PORTS_NAMED = ('"port"', "--to-ports", "--to-source")
 # What `nft -j` shows of rules that today's iptables made: a match or target that it cannot name, or a chain of ours.
 SIGNS = ('"xt"', '"NETFLEET_')
 
@@ -41,6 +43,12 @@ def hides_ours(text):
     None are where the program is missing that would have made them, nor in a table of others.
     """
     return (not text.startswith("table ") or OUR_TABLE in text) and MISSING not in text
+
+
+def may_name_ports(rulesets):
+    """Tell whether a rule of SNAT may say which ports it chooses from; where not, rules need not be understood to know."""
+    texts = [rulesets.nft or ""] + list(dict(rulesets.iptables).values())
+    return any(sign in text for sign in PORTS_NAMED for text in texts)
 
 
 def in_kernel(host, release, module):
