@@ -48,8 +48,8 @@ fix: ## let ruff put right what it can
 render: ## write anew the texts that stem from the catalogue of settings
 	$(DEV) in unit python tools/render.py
 
-molecule: ## the role on virtual machines; ARGS='-s default'
-	$(DEV) in molecule molecule test $(or $(ARGS),-s default -s boot -s nat)
+molecule: ## the role and modules on virtual machines; ARGS='-s default'
+	$(DEV) in molecule molecule test $(or $(ARGS),-s default -s boot -s nat -s flows)
 
 integration: ## modules against this machine's kernel, in namespaces
 	$(DEV) pytest tests/integration $(ARGS)

@@ -65,7 +65,7 @@ def _result(found, chosen, reporter):
 
 
 class Chosen:
-    """The flows that are meant, as they come from the table. ``matched`` is how many have come, ``sample`` some that are not spared."""
+    """The flows that are meant, as they come from the table. ``matched`` is how many have come, ``sample`` some of those that are acted on."""
 
     def __init__(self, host, chooser, task):
         self.matched = 0
@@ -82,7 +82,7 @@ class Chosen:
     def _noted(self, batch):
         for match, message in zip(matches(batch), batch.messages):
             self.matched += 1
-            if len(self.sample) < SHOWN and not self._task.spared(match):
+            if len(self.sample) < SHOWN and not _flow_act.exempt(match, self._task):
                 self.sample.append(_flow_row.flow(message))
             yield match
 

@@ -32,6 +32,7 @@ DONE_WORDS = {"delete": "deleted", "cap": "capped"}
 GONE = frozenset((errno.ENOENT, errno.ETIME))
 # EPERM: its time is fixed. EBUSY: some kernels do not delete what a flowtable has.
 REFUSED = frozenset((errno.EPERM, errno.EBUSY))
+NOT_CAPPED = STATUS["offload"] | STATUS["fixed_timeout"]  # the flowtable sets the time of its flows anew, and a fixed one is never set (EPERM)
 EVERY = 5.0  # seconds between two reports
 
 
@@ -118,18 +119,23 @@ def _room(task, found):
 
 def _chosen(matches, task, found):
     """Yield the flows on which to act, and count the others."""
-    refusing = STATUS["offload"] | STATUS["fixed_timeout"]
     for match in matches:
-        if task.spared(match):
-            found["spared"] += 1
-        elif task.action == "delete":
-            yield match
-        elif match.status & refusing:  # the flowtable sets the time of its flows anew, and a fixed one is never set (EPERM)
-            found["refused"] += 1
-        elif match.remaining is not None and match.remaining <= task.seconds:
-            found["already"] += 1
+        reason = exempt(match, task)
+        if reason:
+            found[reason] += 1
         else:
             yield match
+
+
+def exempt(match, task):
+    """Why a flow is left alone, under the name that it is counted by; nothing where it is not."""
+    if task.spared(match):
+        return "spared"
+    if task.action == "delete":
+        return ""
+    if match.status & NOT_CAPPED:
+        return "refused"
+    return "already" if match.remaining is not None and match.remaining <= task.seconds else ""
 
 
 def _requests(task):

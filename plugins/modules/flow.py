@@ -67,15 +67,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let idle connections of one host go within two minutes, and keep those that live
+- name: Let dead connections of one host go after two hours instead of days; those that live have their time again with their next packet
   netfleet.conntrack.flow:
     state: capped
-    remaining: 120
+    remaining: 7440
     filter:
       protocol: [tcp]
       state: [ESTABLISHED]
       source: [192.168.1.20]
-      min_remaining: 3600
 
 - name: How many flows would go? Nothing is done
   netfleet.conntrack.flow:
@@ -123,7 +122,7 @@ rate:
   returned: success
   type: int
 sample:
-  description: Some of the flows that are meant, with what the kernel tells of them.
+  description: Some of the flows that were acted on, or would be, with what the kernel told of them before.
   returned: success
   type: list
   elements: dict

@@ -40,7 +40,7 @@ SUITES = {
 }
 COMMON_PACKAGES = """
     linux-image-cloud-amd64 systemd-sysv udev dbus openssh-server python3 python3-apt kmod procps iproute2 iputils-ping
-    nftables iptables conntrack initramfs-tools zstd e2fsprogs
+    nftables iptables conntrack initramfs-tools zstd e2fsprogs sudo
 """.split()
 
 ADDRESS = "10.0.2.15"
