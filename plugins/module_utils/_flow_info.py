@@ -31,7 +31,7 @@ HEADROOM, SOCKETS, LONGEST = "snat_headroom", "unknown_sockets", "longest"
 SHOWN = _flows.BREAKDOWNS + (LONGEST, HEADROOM, SOCKETS)
 
 SPEC = {
-    "show": {"type": "list", "elements": "str", "choices": list(SHOWN), "default": list(SHOWN)},
+    "show": {"type": "list", "elements": "str", "choices": list(SHOWN)},
     "top": {"type": "int", "default": 10},
     "source_network": {
         "type": "dict", "apply_defaults": True, "options": {name: {"type": "int", "default": row[0]} for name, row in PREFIXES.items()},
@@ -50,7 +50,9 @@ class Watch:
         self.headroom = _headroom.Headroom()
         counters = _flows.counters(options["show"], _prefixes(options))
         self.survey = _flows.Survey(counters + ([self.longest] if LONGEST in options["show"] else []))
-        self._all = _flows.Survey([self.headroom] if HEADROOM in options["show"] else [])
+        self.zones = _flows.OfField("zone", 0)
+        of_all = ((HEADROOM, self.headroom), (SOCKETS, self.zones))
+        self._all = _flows.Survey([part for name, part in of_all if name in options["show"]])
         self._chooser = chooser
 
     def add(self, batch):
@@ -76,29 +78,29 @@ def problems(options):
 
 def flow_info(host, options):
     """Return the module's result. Raises ConntrackError where the table cannot be read."""
+    options = dict(options, show=SHOWN if options["show"] is None else options["show"])
     chooser = _flow_filter.read(options["filter"])
     watch, reading = _flow_read.survey(host, functools.partial(Watch, chooser, options), _limits(host, options))
     flows = {"schema_version": SCHEMA_VERSION, **_numbers(watch.survey.flows, reading)}
     tallies = {name: tally for name, tally in watch.survey.tallies().items() if name in options["show"]}
-    sample = Sample(watch.survey.flows, flows["total"])
+    sample = Sample(watch.survey.flows, flows["total"], Sample(reading.seen, reading.whole).bounds(watch.survey.flows)[1])
     lists, flows["breakdowns"] = _flow_report.breakdowns(tallies, sample, options["top"], _prefixes(options))
     flows.update(lists)
     if LONGEST in options["show"]:
         flows[LONGEST] = [_flow_row.flow(message) for message in watch.longest.messages()]
     if HEADROOM in options["show"]:
-        flows[HEADROOM] = _snat_headroom(host, watch.headroom, Sample(reading.seen, reading.count), options["top"])
+        flows[HEADROOM] = _snat_headroom(host, watch.headroom, Sample(reading.seen, reading.whole), options["top"])
     if SOCKETS in options["show"]:
-        flows[SOCKETS] = _unknown_sockets.unknown_sockets(host, options["top"], _zones(tallies))
+        flows[SOCKETS] = _unknown_sockets.unknown_sockets(host, options["top"], _zones(watch.zones.tallies()["zone"]))
     return {"flows": flows, "warnings": [RESIZED] if reading.resized else []}
 
 
 RESIZED = "the hash table was resized each time that it was read: some flows may have been counted twice, or not at all"
 
 
-def _zones(tallies):
+def _zones(tally):
     """The zones in which to look for sockets: one after the other, so not in any number of them."""
-    seen = tallies["zone"].counts if "zone" in tallies else ()
-    return sorted({0}.union(seen))[:MOST_ZONES]
+    return sorted({0}.union(tally.counts))[:MOST_ZONES]
 
 
 def _prefixes(options):
@@ -109,12 +111,12 @@ def _limits(host, options):
     entries = None if options["sample"] in (AUTO, EXACT) else int(options["sample"])
     if options["sample"] == AUTO and _flow_read.count(host) > SMALL:
         entries = SAMPLE
-    return _flow_read.Limits(entries, options["time_limit"])
+    return _flow_read.Limits(entries, host.clock() + options["time_limit"] if options["time_limit"] else None)
 
 
 def _numbers(matched, reading):
     """How many flows are meant, of how many."""
-    row = Sample(reading.seen, reading.count).row(matched)
+    row = Sample(reading.seen, reading.whole).row(matched)
     return {
         "total": row.pop("flows"), "count": reading.count, "exact": reading.complete and not reading.resized, "sample_size": reading.seen,
         **row
@@ -127,7 +129,10 @@ def _snat_headroom(host, headroom, sample, top):
     ports = {pair: _headroom.available(rules, pair[0], ipaddress.ip_address(pair[1])) for pair in pairs}
     timeouts = {name: host.number(TIMEOUT + name) for name in set(_headroom.KEPT_FOR.values())}
     worst, candidates = headroom.worst(ports, top)
-    return [_use(use, ports[use.protocol, use.nat_address], sample, (use.flows, use.missed, len(worst), candidates), timeouts) for use in worst]
+    rows = [_use(use, ports[use.protocol, use.nat_address], timeouts, sample.flows(use.flows)) for use in worst]
+    for row, use in zip(rows, worst):
+        row["low"], row["high"] = sample.bounds(use.flows, use.missed, len(worst), candidates)
+    return rows
 
 
 def _snat_rules(host):
@@ -143,9 +148,7 @@ def _snat_rules(host):
     return _nat_rules.read(host, rulesets)[0]
 
 
-def _use(use, available, sample, numbers, timeouts):
-    used = sample.row(*numbers)["flows"]
-    low, high = sample.bounds(*numbers)
+def _use(use, available, timeouts, used):
     return {
         "nat_address": _flow_row.address(use.nat_address),
         "protocol": _flow_row.protocol(use.protocol),
@@ -153,8 +156,6 @@ def _use(use, available, sample, numbers, timeouts):
         "destination_port": use.destination_port,
         "zone": use.zone,
         "used": used,
-        "low": low,
-        "high": high,
         "available": available,
         "share": round(used / float(available), 6),
         "flows_per_second": _headroom.rate(available, use.protocol, timeouts),

@@ -34,7 +34,7 @@ class Limits(NamedTuple):
     """When to stop reading; None: at the end of the table."""
 
     entries: int = None
-    seconds: float = None
+    until: float = None  # a moment of the host's clock
 
 
 NO_LIMITS = Limits()
@@ -44,9 +44,14 @@ class Reading(NamedTuple):
     """How much has been read."""
 
     seen: int  # entries
-    count: int  # entries in the table
+    count: int  # entries in the table, by the kernel's own count when reading began; some may be in no listing
     complete: bool
     resized: bool  # the hash table was, all the time: some entries may have been read twice, or not at all
+
+    @property
+    def whole(self):
+        """Of how many entries those that have been seen are a sample."""
+        return self.seen if self.complete else max(self.seen, self.count)
 
 
 def count(host):
@@ -69,7 +74,7 @@ def survey(host, make, limits):
         resized = host.read(BUCKETS) != buckets
         if not resized:
             break
-    return into, Reading(seen, seen if complete else max(seen, total), complete, resized)
+    return into, Reading(seen, total, complete, resized)
 
 
 def _read(host, into, limits):
@@ -87,10 +92,9 @@ def batches(host, dump, limits=NO_LIMITS):
 
 
 def _limited(host, dump, datagrams, limits):
-    began = host.clock()
     for datagram in datagrams:
         yield datagram
-        if limits.entries is not None and dump.seen >= limits.entries or limits.seconds is not None and host.clock() - began >= limits.seconds:
+        if limits.entries is not None and dump.seen >= limits.entries or limits.until is not None and host.clock() >= limits.until:
             return
 
 

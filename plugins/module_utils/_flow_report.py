@@ -31,23 +31,28 @@ class Sample(NamedTuple):
 
     seen: int
     whole: int  # estimated, where not all has been seen
+    most: int = 0  # that the whole may be, where it is estimated from a sample of more than it
 
     def row(self, count, missed=0, listed=1, candidates=1):
         """Numbers for a value that was counted so often; ``missed``: how often it may have been seen and not counted."""
-        seen = float(self.seen or 1)
         low, high = self.interval(count, missed, listed, candidates)
         return {
-            "flows": count if self.seen >= self.whole else int(round(count / seen * self.whole)),
-            "share": _rounded(count / seen),
+            "flows": self.flows(count),
+            "share": _rounded(count / float(self.seen or 1)),
             "low": _rounded(low),
             "high": _rounded(high),
         }
+
+    def flows(self, count):
+        """How many flows of the whole so many of the sample stand for."""
+        return count if self.seen >= self.whole else int(round(count / float(self.seen or 1) * self.whole))
 
     def interval(self, count, missed=0, listed=1, candidates=1):
         """The (low, high) of a share, as row() has them before they are rounded."""
         z = _interval.deviations(listed, candidates)
         most = min(count + missed, self.seen)
-        return _interval.share(count, self.seen, self.whole, z)[0], _interval.share(most, self.seen, self.whole, z)[1]
+        whole = max(self.whole, self.most)
+        return _interval.share(count, self.seen, whole, z)[0], _interval.share(most, self.seen, whole, z)[1]
 
     def bounds(self, *numbers):
         """The least and the most flows; of what interval() takes."""

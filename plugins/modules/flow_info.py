@@ -22,29 +22,13 @@ extends_documentation_fragment:
 options:
   show:
     description:
-      - What to find out. Each takes some time on a large table.
+      - What to find out; without it, everything. Each takes some time on a large table.
       - V(longest) are the flows that have the most time left, V(snat_headroom) tells how many ports SNAT has left, and
         V(unknown_sockets) are established TCP connections of the router that conntrack does not know. The others count flows by
         what they have in common.
     type: list
     elements: str
     choices:
-      - family
-      - protocol
-      - tcp_state
-      - status
-      - zone
-      - source
-      - source_network
-      - destination
-      - destination_port
-      - nat_address
-      - mark
-      - remaining
-      - longest
-      - snat_headroom
-      - unknown_sockets
-    default:
       - family
       - protocol
       - tcp_state
@@ -175,8 +159,8 @@ flows:
     snat_headroom:
       description: >-
         Worst first, for each C(nat_address), C(protocol), C(destination) and C(destination_port) the ports C(used), whatever O(filter) says, of
-        those C(available) by the rules that give the address, the C(share), and the new C(flows_per_second) that it allows for long if each
-        keeps its port for the present timeout of flows that are over (of TCP, C(tcp_timeout_time_wait)). C(low) and C(high) bound C(used).
+        those C(available) by the rules that give the address, whatever protocol they are for, the C(share), and the new C(flows_per_second)
+        that it allows for long if each keeps its port for the present timeout of flows that are over (of TCP, C(tcp_timeout_time_wait)). C(low) and C(high) bound C(used).
       type: list
       elements: dict
     unknown_sockets:
