@@ -4,7 +4,7 @@
 # This file is private to the collection.
 """Acting on flows: the options of the module flow, and what it does."""
 import contextlib
-from itertools import repeat
+from itertools import islice, repeat
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _flow_act, _flow_dump, _flow_filter, _flow_read, _flow_row
 from ansible_collections.netfleet.conntrack.plugins.module_utils._own_connection import own_connection
@@ -74,17 +74,17 @@ class Chosen:
 
     def matches(self):
         """Yield each flow as a Match."""
-        dump = _flow_dump.Dump(_flow_read.random_number())
+        dump = _flow_dump.Dump(_flow_read.random_number(), self._chooser.needles)
         with contextlib.closing(_flow_read.batches(self._host, dump)) as batches:
             for batch in filter(None, map(self._chooser.chosen, batches)):
                 yield from self._noted(batch)
 
     def _noted(self, batch):
-        for match, message in zip(matches(batch), batch.messages):
-            self.matched += 1
-            if len(self.sample) < SHOWN and not _flow_act.exempt(match, self._task):
-                self.sample.append(_flow_row.flow(message))
-            yield match
+        self.matched += len(batch)
+        if len(self.sample) < SHOWN:
+            acted_on = (message for match, message in zip(matches(batch), batch.messages) if not _flow_act.exempt(match, self._task))
+            self.sample.extend(_flow_row.flow(message) for message in islice(acted_on, SHOWN - len(self.sample)))
+        return matches(batch)
 
 
 def matches(batch):

@@ -32,6 +32,8 @@ STATUS_WORDS = {
 }
 STATES = sorted(set(TCP_STATES + SCTP_STATES))
 MOST_REMEMBERED = 65536
+# What is looked for in messages before they are understood: bytes that are rare enough, and few enough of them.
+SHORTEST_NEEDLE, MOST_NEEDLES = 3, 8
 
 SPEC = {
     "family": {"type": "list", "elements": "str", "choices": sorted(FAMILIES)},
@@ -50,11 +52,13 @@ SPEC = {
 
 
 class Test(NamedTuple):
-    """A condition on one field. ``absent`` is what a flow without the field is taken to have; None: it does not meet the condition."""
+    """A condition on one field."""
 
     field: str
     accepts: object  # a function of the field's value
-    absent: object = None
+    absent: object = None  # what a flow without the field is taken to have; None: it does not meet the condition
+    is_quick: bool = False  # accepts() takes no longer than it takes to remember what it returned
+    needles: tuple = ()  # bytes of which one is in every message that meets the condition, where that is known
 
 
 class Remembered(dict):
@@ -79,7 +83,9 @@ class Filter:
         self._states = tuple(states)
         self._tests = tuple(tests)
         self._fields = tuple(sorted({test.field for test in tests}))
-        self._answers = [Remembered(test.accepts) for test in tests]
+        self._answers = [test.accepts if test.is_quick else Remembered(test.accepts).__getitem__ for test in tests]
+        known = sorted((test.needles for test in tests if test.needles), key=len)
+        self.needles = known[0] if known and len(known[0]) <= MOST_NEEDLES else ()  # as of a Test, of the whole filter
 
     def chosen(self, batch):
         """The flows of a batch that are meant, as a batch or None."""
@@ -98,8 +104,8 @@ class Filter:
         columns = batch.columns(self._fields)
         for test, answer in zip(self._tests, self._answers):
             if test.field in columns:
-                yield map(answer.__getitem__, columns[test.field])
-            elif test.absent is None or not answer[test.absent]:
+                yield map(answer, columns[test.field])
+            elif test.absent is None or not answer(test.absent):
                 yield [False] * len(batch)
         if self._states:
             yield self._state_hits(batch)
@@ -150,7 +156,13 @@ def _protocols(words, problems):
 def _addresses(field):
     def make(name, words, problems):
         networks = [network for network in (_network(name, word, problems) for word in words) if network]
-        return Test(field, lambda packed: any(_within(packed, network) for network in networks))
+        firsts = frozenset(network.network_address.packed for network in networks)
+        needles = tuple(network.network_address.packed[:network.prefixlen // 8] for network in networks)
+        needles = needles if all(len(needle) >= SHORTEST_NEEDLE for needle in needles) else ()
+        if all(network.prefixlen == network.max_prefixlen for network in networks):
+            return Test(field, firsts.__contains__, is_quick=True, needles=needles)
+        tops = [(network.max_prefixlen // 8, network.max_prefixlen - network.prefixlen, _top(network)) for network in networks]
+        return Test(field, lambda packed: any(_begins(packed, *top) for top in tops), needles=needles)
     return make
 
 
@@ -162,13 +174,12 @@ def _network(name, word, problems):
         return None
 
 
-def _within(packed, network):
-    first = network.network_address.packed
-    return len(first) == len(packed) and _top(packed, network) == _top(first, network)
+def _begins(packed, width, spare, top):
+    return len(packed) == width and int.from_bytes(packed, "big") >> spare == top
 
 
-def _top(packed, network):
-    return int.from_bytes(packed, "big") >> network.max_prefixlen - network.prefixlen
+def _top(network):
+    return int(network.network_address) >> network.max_prefixlen - network.prefixlen
 
 
 def _ports(field):
@@ -198,7 +209,7 @@ def _zone(name, numbers, problems):
     for number in numbers:
         if not 0 <= number <= 65535:
             problems.append("filter.%s: %d is no zone; they are 0 to 65535" % (name, number))
-    return Test("zone", frozenset(numbers).__contains__, 0)
+    return Test("zone", frozenset(numbers).__contains__, 0, is_quick=True)
 
 
 def _status(dummy_name, words, dummy_problems):
@@ -209,11 +220,11 @@ def _status(dummy_name, words, dummy_problems):
 def _remaining(name, seconds, problems):
     if seconds < 0:
         problems.append("filter.%s: %d seconds; it cannot be less than 0" % (name, seconds))
-    return Test("timeout", seconds.__le__)
+    return Test("timeout", seconds.__le__, is_quick=True)
 
 
 def _natted(*dummy):
-    return Test("status", STATUS["src_nat"].__and__)
+    return Test("status", STATUS["src_nat"].__and__, is_quick=True)
 
 
 MAKERS = (

@@ -123,6 +123,11 @@ class Layout:
         count = len(joined) // self.size
         return all(joined[place::self.size] == octet * count for place, octet in self._octets)
 
+    def difference(self, other):
+        """The first place of an octet by which messages of this layout and of another one of the same length are told apart, or None."""
+        others = dict(other._octets)
+        return next((place for place, octet in self._octets if others.get(place, octet) != octet), None)
+
     def reader(self, names):
         """A struct that reads these fields, which all are in the layout, in the order of their places; and their names in this order."""
         if names not in self._readers:

@@ -16,7 +16,7 @@ from itertools import compress
 from ansible_collections.netfleet.conntrack.plugins.module_utils._ctnetlink import STATUS
 from ansible_collections.netfleet.conntrack.plugins.module_utils._flow_layout import ADDRESS4, ADDRESS6
 from ansible_collections.netfleet.conntrack.plugins.module_utils._protocols import WITH_PORTS
-from ansible_collections.netfleet.conntrack.plugins.module_utils._tally import Tally
+from ansible_collections.netfleet.conntrack.plugins.module_utils._tally import Joined, Tally
 
 # Seconds at which the classes of the remaining time begin.
 REMAINING = (0, 10, 30, 60, 120, 300, 600, 3600, 86400, 432000)
@@ -104,27 +104,6 @@ class Ports:
         return {"destination_port": Joined(self._protocols)}
 
 
-class Joined:
-    """Tallies by what they belong to, as one tally of pairs; without the memory that would take."""
-
-    bound = 0
-
-    def __init__(self, tallies):
-        self._tallies = tallies
-        self.counts = self
-
-    def __len__(self):
-        return sum(len(tally.counts) for tally in self._tallies.values())
-
-    def items(self):
-        """Yield (key of the tally, value), count."""
-        return (((key, value), count) for key, tally in self._tallies.items() for value, count in tally.counts.items())
-
-    @staticmethod
-    def missed(dummy):
-        return 0
-
-
 class NatAddresses:
     """Counts flows whose source is translated by the address that they get."""
 
@@ -190,7 +169,7 @@ class Longest:
         return {}
 
 
-# Name of a breakdown, as the option ``by`` has it: what makes its counter. Source and source_network share one.
+# Name of a breakdown: what makes its counter. Source and source_network, which share one, are in counters().
 COUNTERS = {
     "family": functools.partial(OfLayout, "family"),
     "protocol": functools.partial(OfLayout, "protocol"),
@@ -203,7 +182,6 @@ COUNTERS = {
     "nat_address": NatAddresses,
     "remaining": Remaining,
 }
-SOURCES = ("source", "source_network")
 BREAKDOWNS = (
     "family", "protocol", "tcp_state", "status", "zone", "source", "source_network", "destination", "destination_port", "nat_address",
     "mark", "remaining",
@@ -211,9 +189,13 @@ BREAKDOWNS = (
 
 
 def counters(by, prefixes):
-    """The counters for the breakdowns that are asked for."""
+    """The counters for the breakdowns that are asked for; ``prefixes``: the lengths of those of networks."""
     found = [make() for name, make in COUNTERS.items() if name in by]
-    return found + ([Sources(prefixes)] if set(by) & set(SOURCES) else [])
+    if "source_network" in by:
+        found.append(Sources(prefixes))
+    elif "source" in by:
+        found.append(OfField("source"))
+    return found
 
 
 def networks(prefix4, prefix6):

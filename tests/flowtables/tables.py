@@ -278,7 +278,7 @@ def namespace():
 def sizes(entries, buckets=None):
     """Room for so many entries in each namespace, some to spare; one process at a time, where room must be made."""
     most, chains = SYSCTLS / "nf_conntrack_max", SYSCTLS / "nf_conntrack_buckets"
-    spare = entries + entries // 20
+    spare = entries + entries // 8  # from 95 % on the kernel may delete what is about to close, when any table was full (nf_conntrack_core.c, gc_worker)
     if int(most.read_text()) >= spare and buckets is None:
         yield
         return
