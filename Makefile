@@ -57,7 +57,9 @@ integration: ## modules against this machine's kernel, in namespaces
 bench: ## measure speed and memory
 	$(DEV) in run python tests/bench/bench.py $(ARGS)
 
-soak: ## what takes too long for `make test`: the initramfs of a virtual machine
+soak: ## what takes too long for `make test`: a million spoilt messages, samples of 200 tables, the initramfs of a virtual machine
+	NETFLEET_FUZZ=1000000 $(DEV) pytest tests/unit/plugins/module_utils/test_hostile_netlink.py
+	NETFLEET_TABLES=200 $(DEV) pytest -s tests/integration/test_flow_info.py -k intervals
 	$(DEV) in molecule molecule test $(or $(ARGS),-s initramfs)
 
 clean: ## remove copies, logs and reports; environments and images stay

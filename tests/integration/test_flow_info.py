@@ -8,13 +8,13 @@ C(NETFLEET_TABLES) says how many tables samples are drawn from.
 
 import collections
 import contextlib
-import ipaddress
 import os
 import random
 import subprocess
 import threading
 
 import pytest
+from flow_filters import PINGS, drawn, meet, source_translated, status, told
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _flow_info, _flows
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
@@ -24,7 +24,6 @@ from ansible_collections.netfleet.conntrack.tests.flowtables import kinds, oracl
 EXACT_TABLES, TABLES = 100, int(os.environ.get("NETFLEET_TABLES", "8"))
 EDGES = (10, 30, 60, 120, 300, 600, 3600, 86400, 432000)
 CLASSES = ("0-9", "10-29", "30-59", "60-119", "120-299", "300-599", "600-3599", "3600-86399", "86400-431999", "432000-")
-PINGS = ("icmp", "icmpv6")
 DEFAULTS = {
     "show": list(_flow_info.SHOWN), "top": 10000, "source_network": {"ipv4": 24, "ipv6": 64}, "filter": None, "sample": "exact", "time_limit": None,
 }
@@ -42,31 +41,6 @@ def asked(netns, host=None, **options):
     with tables.inside(netns):
         found = _flow_info.flow_info(host or Host(run=run), options)
     return found["flows"], found["warnings"]
-
-
-# What the kernel calls translated: the address or the port is another one than before; of pings the id.
-
-def source_translated(flow):
-    before, after = (flow.orig.source, flow.orig.source_port), (flow.reply.destination, flow.reply.destination_port)
-    if flow.protocol in PINGS:
-        after = flow.reply.destination, flow.reply.source_port
-    return before != after if flow.protocol in oracle.PORTED + PINGS else before[0] != after[0]
-
-
-def destination_translated(flow):
-    before, after = (flow.orig.destination, flow.orig.destination_port), (flow.reply.source, flow.reply.source_port)
-    return before != after if flow.protocol in oracle.PORTED else before[0] != after[0]
-
-
-def status(flow):
-    """The words that `conntrack` tells of; of an offloaded flow it does not say whether it is assured."""
-    yield "unreplied" if "unreplied" in flow.flags else "replied"
-    yield "assured" if "assured" in flow.flags else "unassured"
-    yield "offload" if flow.flags & {"offload", "hw_offload"} else "not_offload"
-    if source_translated(flow):
-        yield "src_nat"
-    if destination_translated(flow):
-        yield "dst_nat"
 
 
 def expected(flows, prefixes):
@@ -98,17 +72,6 @@ def headroom(flows):
     )
 
 
-NAMED = {"4": "4", "50": "esp"}  # conntrack has no name for these
-
-
-def named(flow):
-    return flow._replace(protocol=NAMED.get(flow.protocol, flow.protocol))
-
-
-def told(netns):
-    return [named(flow) for flow in oracle.listed(netns)]
-
-
 def agrees(found, chosen, flows, prefixes=DEFAULTS["source_network"]):
     """Whether an exact answer is what is told of the chosen flows, and of all flows."""
     assert found["exact"] and found["sample_size"] == len(flows)
@@ -124,79 +87,6 @@ def agrees(found, chosen, flows, prefixes=DEFAULTS["source_network"]):
     uses = {(use["protocol"], use["zone"], use["nat_address"], use["destination"], use["destination_port"]): use for use in found["snat_headroom"]}
     assert {key: use["used"] for key, use in uses.items()} == headroom(flows)
     assert all(use["low"] == use["used"] == use["high"] for use in uses.values())
-
-
-# Parts of a filter that chance draws, with what they mean; ``flows`` gives them values that are met.
-
-def of_protocol(dice, flow):
-    return flow.protocol if dice.random() < 0.7 else str(flow.number)
-
-
-def around(dice, address):
-    """A network that an address is in."""
-    most = ipaddress.ip_address(address).max_prefixlen
-    return str(ipaddress.ip_network((address, dice.choice((most, most, most - 3, 24, 16))), strict=False))
-
-
-def in_network(address, text):
-    network = ipaddress.ip_network(text)
-    return ipaddress.ip_address(address).version == network.version and ipaddress.ip_address(address) in network
-
-
-def around_port(dice, port):
-    first, last = max(0, port - dice.randrange(2000)), min(65535, port + dice.randrange(2000))
-    return dice.choice((str(port), f"{first}-{last}"))
-
-
-def in_range(port, text):
-    first, _dash, last = text.partition("-")
-    return int(first) <= port <= int(last or first)
-
-
-def has_port(side):
-    return lambda flow, words: flow.protocol in (*oracle.PORTED, "gre") and any(in_range(getattr(flow.orig, side), word) for word in words)
-
-
-# Option: how a value is made of a flow, and whether a flow meets values.
-PARTS = {
-    "family": (lambda dice, flow: flow.family, lambda flow, words: flow.family in words),
-    "protocol": (of_protocol, lambda flow, words: flow.protocol in words or str(flow.number) in words),
-    "state": (lambda dice, flow: flow.state or "ESTABLISHED", lambda flow, words: flow.state in words),
-    "source": (lambda dice, flow: around(dice, flow.orig.source), lambda flow, words: any(in_network(flow.orig.source, word) for word in words)),
-    "destination": (
-        lambda dice, flow: around(dice, flow.orig.destination), lambda flow, words: any(in_network(flow.orig.destination, word) for word in words)),
-    "source_port": (lambda dice, flow: around_port(dice, flow.orig.source_port), has_port("source_port")),
-    "destination_port": (lambda dice, flow: around_port(dice, flow.orig.destination_port), has_port("destination_port")),
-    "nat_address": (
-        lambda dice, flow: around(dice, flow.reply.destination),
-        lambda flow, words: source_translated(flow) and any(in_network(flow.reply.destination, word) for word in words)),
-    "zone": (lambda dice, flow: flow.zone, lambda flow, zones: flow.zone in zones),
-    "status": (lambda dice, flow: dice.choice(sorted(status(flow))), lambda flow, words: set(words) <= set(status(flow))),
-    "mark": (lambda dice, flow: dice.choice((str(flow.mark), hex(flow.mark), f"{flow.mark & 0xf}/0xf")), lambda flow, word: marked(flow.mark, word)),
-    "min_remaining": (lambda dice, flow: flow.timeout // 600 * 600 + 60, lambda flow, seconds: flow.timeout >= seconds),
-}
-SINGLE = ("mark", "min_remaining")
-
-
-def marked(mark, word):
-    value, _slash, mask = word.partition("/")
-    mask = int(mask or "0xffffffff", 0)
-    return mark & mask == int(value, 0) & mask
-
-
-def drawn(dice, flows):
-    """A filter that some flow meets, mostly."""
-    one = dice.choice(flows)
-    found = {}
-    for name in dice.sample(sorted(PARTS), dice.choice((1, 1, 2, 3))):
-        make = PARTS[name][0]
-        others = () if name in (*SINGLE, "status") else dice.choices(flows, k=dice.choice((0, 1, 3)))
-        found[name] = make(dice, one) if name in SINGLE else [make(dice, flow) for flow in (one, *others)]
-    return found
-
-
-def meet(flows, options):
-    return [flow for flow in flows if all(PARTS[name][1](flow, value) for name, value in options.items())]
 
 
 @pytest.mark.parametrize("part", range(10))

@@ -87,6 +87,19 @@ def test_whatever_the_layout(shuffled, rich):
         assert (dump.seen, dump.complete) == (len(payloads), True)
 
 
+@pytest.mark.parametrize("shuffled, rich", ORDERS)
+def test_what_holds_a_needle_is_found(shuffled, rich):
+    chance = random.Random("needles %s %s" % (shuffled, rich))
+    for _dump in range(30):
+        payloads = [payload(chance, shuffled, rich) for _entry in range(chance.choice((1, 20, 100)))]
+        needles = tuple(made.plain(data)["source"][:chance.choice((3, 4, 16))] for data in chance.choices(payloads, k=chance.choice((1, 1, 3))))
+        dump = _flow_dump.Dump(SEQUENCE, needles)
+        found = entries(dump.batches(made.datagrams(chance, [entry(data) for data in payloads]) + [DONE]))
+        assert not wanted(data for data in payloads if any(needle in data for needle in needles)) - found
+        assert not found - wanted(payloads)
+        assert (dump.seen, dump.complete) == (len(payloads), True)
+
+
 def test_messages_that_differ_in_their_family_alone():
     data = payload(random.Random(11), False, 0)
     payloads = [bytes([family]) + data[1:] for family in (2, 10, 7)] * 100
