@@ -26,6 +26,7 @@ PREFIXES = {"ipv4": (24, 32), "ipv6": (64, 128)}  # default and most
 MOST_LISTED = 10000
 MOST_ZONES = 16
 TIMEOUT = "/proc/sys/net/netfilter/nf_conntrack_"
+RESIZED = "the hash table was resized each time that it was read: some flows may have been counted twice, or not at all"
 
 HEADROOM, SOCKETS, LONGEST = "snat_headroom", "unknown_sockets", "longest"
 SHOWN = _flows.BREAKDOWNS + (LONGEST, HEADROOM, SOCKETS)
@@ -93,9 +94,6 @@ def flow_info(host, options):
     if SOCKETS in options["show"]:
         flows[SOCKETS] = _unknown_sockets.unknown_sockets(host, options["top"], _zones(watch.zones.tallies()["zone"]))
     return {"flows": flows, "warnings": [RESIZED] if reading.resized else []}
-
-
-RESIZED = "the hash table was resized each time that it was read: some flows may have been counted twice, or not at all"
 
 
 def _zones(tally):

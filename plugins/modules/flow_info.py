@@ -160,7 +160,8 @@ flows:
       description: >-
         Worst first, for each C(nat_address), C(protocol), C(destination) and C(destination_port) the ports C(used), whatever O(filter) says, of
         those C(available) by the rules that give the address, whatever protocol they are for, the C(share), and the new C(flows_per_second)
-        that it allows for long if each keeps its port for the present timeout of flows that are over (of TCP, C(tcp_timeout_time_wait)). C(low) and C(high) bound C(used).
+        that it allows for long if each keeps its port for the present timeout of flows that are over (of TCP, C(tcp_timeout_time_wait)).
+        C(low) and C(high) bound C(used).
       type: list
       elements: dict
     unknown_sockets:

@@ -72,8 +72,9 @@ def headroom(flows):
     )
 
 
-def agrees(found, chosen, flows, prefixes=DEFAULTS["source_network"]):
+def agrees(found, chosen, flows, prefixes=None):
     """Whether an exact answer is what is told of the chosen flows, and of all flows."""
+    prefixes = prefixes or DEFAULTS["source_network"]
     assert found["exact"] and found["sample_size"] == len(flows)
     assert found["total"] == len(chosen)
     for name, truth in expected(chosen, prefixes).items():

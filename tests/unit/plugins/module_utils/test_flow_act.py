@@ -106,8 +106,9 @@ class Fails(Kernel):
         self.error = error
 
     def netlink_many(self, parts):
-        yield [0] * len(next(parts))
-        raise self.error
+        for part in parts:
+            yield [0] * len(part)
+            raise self.error
 
 
 @pytest.mark.parametrize("kernel, words", [

@@ -118,7 +118,7 @@ def test_numbers_of_a_sample():
 
 @pytest.mark.parametrize("whole", [1, 3, 7, 999983, 1999999, 4000037])
 def test_bounds_of_an_exact_number_are_that_number(whole):
-    for count in {1, whole // 3, whole // 2, whole - 1, whole}:
+    for count in (1, whole // 3, whole // 2, whole - 1, whole):
         assert _flow_report.Sample(whole, whole).bounds(count) == (count, count)
         assert _flow_report.Sample(whole, whole).bounds(count, whole) == (count, whole)
 

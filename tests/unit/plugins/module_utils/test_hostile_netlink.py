@@ -69,9 +69,9 @@ class Played:
 
     def recv(self, dummy_size):
         found = self.left.pop(0) if self.left else b""
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if isinstance(found, bytes):
+            return found
+        raise found
 
 
 REQUEST = _netlink.message(1, 1, _netlink.DUMP)

@@ -75,7 +75,7 @@ def test_what_was_seen_is_within_and_bounds_grow_with_it(z):
 
 @pytest.mark.parametrize("sample", [1, 2, 100, 10000])
 def test_all_of_the_whole_leaves_no_doubt(sample):
-    for seen in {0, 1, sample // 2, sample}:
+    for seen in (0, 1, sample // 2, sample):
         assert _interval.share(seen, sample, sample, ONE) == (seen / float(sample),) * 2
         assert _interval.share(seen, sample + 1, sample, ONE) == (seen / float(sample + 1),) * 2
 
