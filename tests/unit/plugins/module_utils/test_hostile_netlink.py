@@ -69,9 +69,13 @@ class Played:
 
     def recv(self, dummy_size):
         found = self.left.pop(0) if self.left else b""
-        if isinstance(found, bytes):
-            return found
-        raise found
+        if not isinstance(found, bytes):
+            self.fail(found)
+        return found
+
+    @staticmethod
+    def fail(error):
+        raise error
 
 
 REQUEST = _netlink.message(1, 1, _netlink.DUMP)
