@@ -131,6 +131,12 @@ def read(options):
     return _made(_given(options), [])
 
 
+def is_status(bits, word):
+    """Whether the status bits of a flow are what a word of STATUS_WORDS says."""
+    mask, wanted = STATUS_WORDS[word]
+    return bool(bits & mask) if wanted is None else bits & mask == wanted
+
+
 def _given(options):
     return {name: value for name, value in (options or {}).items() if value is not None}
 
@@ -213,8 +219,7 @@ def _zone(name, numbers, problems):
 
 
 def _status(dummy_name, words, dummy_problems):
-    pairs = [STATUS_WORDS[word] for word in words]
-    return Test("status", lambda bits: all(bits & mask == wanted if wanted is not None else bits & mask for mask, wanted in pairs))
+    return Test("status", lambda bits: all(is_status(bits, word) for word in words))
 
 
 def _remaining(name, seconds, problems):

@@ -81,7 +81,8 @@ def flow_info(host, options):
     """Return the module's result. Raises ConntrackError where the table cannot be read."""
     options = dict(options, show=SHOWN if options["show"] is None else options["show"])
     chooser = _flow_filter.read(options["filter"])
-    watch, reading = _flow_read.survey(host, functools.partial(Watch, chooser, options), _limits(host, options))
+    count = _flow_read.count(host)
+    watch, reading = _flow_read.survey(host, functools.partial(Watch, chooser, options), _limits(host, options, count), count)
     flows = {"schema_version": SCHEMA_VERSION, **_numbers(watch.survey.flows, reading)}
     tallies = {name: tally for name, tally in watch.survey.tallies().items() if name in options["show"]}
     sample = Sample(watch.survey.flows, flows["total"], Sample(reading.seen, reading.whole).bounds(watch.survey.flows)[1])
@@ -105,9 +106,9 @@ def _prefixes(options):
     return tuple(options["source_network"][name] for name in PREFIXES)
 
 
-def _limits(host, options):
+def _limits(host, options, count):
     entries = None if options["sample"] in (AUTO, EXACT) else int(options["sample"])
-    if options["sample"] == AUTO and _flow_read.count(host) > SMALL:
+    if options["sample"] == AUTO and count > SMALL:
         entries = SAMPLE
     return _flow_read.Limits(entries, host.clock() + options["time_limit"] if options["time_limit"] else None)
 

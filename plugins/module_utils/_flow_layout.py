@@ -85,7 +85,7 @@ class Layout:
         self.protocol = message[self.places["protocol"].start]
         form = bytes(a & b for a, b in zip(message, fixed))
         self._number = _number(fixed), _number(form)
-        self._octets = [(place, form[place:place + 1]) for place, is_fixed in enumerate(fixed) if is_fixed]
+        self._octets = {place: form[place:place + 1] for place, is_fixed in enumerate(fixed) if is_fixed}
         self._readers = {}
 
     def _walk(self, message, start, end, path, fixed):
@@ -121,12 +121,11 @@ class Layout:
     def fits_all(self, joined):
         """Whether all messages that stand in a row are built like this; byte for byte of all at once, the fastest way for many."""
         count = len(joined) // self.size
-        return all(joined[place::self.size] == octet * count for place, octet in self._octets)
+        return all(joined[place::self.size] == octet * count for place, octet in self._octets.items())
 
     def difference(self, other):
         """The first place of an octet by which messages of this layout and of another one of the same length are told apart, or None."""
-        others = dict(other._octets)
-        return next((place for place, octet in self._octets if others.get(place, octet) != octet), None)
+        return next((place for place, octet in self._octets.items() if other._octets.get(place, octet) != octet), None)
 
     def reader(self, names):
         """A struct that reads these fields, which all are in the layout, in the order of their places; and their names in this order."""

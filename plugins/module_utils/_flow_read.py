@@ -62,12 +62,11 @@ def count(host):
         return _ctnetlink.entries_and_max(host.netlink(_ctnetlink.stats(), False)[0][3])["entries"]
 
 
-def survey(host, make, limits):
-    """Read the table into what ``make`` makes, by its method add(batch); return it and a Reading.
+def survey(host, make, limits, total):
+    """Read the table, of ``total`` entries by the kernel's count, into what ``make`` makes, by its method add(batch); return it and a Reading.
 
     A table that is resized meanwhile is read again, into something new.
     """
-    total = count(host)
     for dummy in range(ATTEMPTS):
         buckets, into = host.read(BUCKETS), make()
         seen, complete = _read(host, into, limits)

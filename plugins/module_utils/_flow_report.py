@@ -8,7 +8,7 @@ import math
 from typing import NamedTuple
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _flow_row, _interval
-from ansible_collections.netfleet.conntrack.plugins.module_utils._flow_filter import STATUS_WORDS
+from ansible_collections.netfleet.conntrack.plugins.module_utils._flow_filter import STATUS_WORDS, is_status
 from ansible_collections.netfleet.conntrack.plugins.module_utils._flows import REMAINING
 from ansible_collections.netfleet.conntrack.plugins.module_utils._tally import Tally
 
@@ -97,8 +97,6 @@ def _by_class(tally):
 def _words(tally):
     """The tally of status bits as one of words; a flow has several."""
     found = Tally()
-    for word, (mask, wanted) in STATUS_WORDS.items():
-        found.counts[word] = sum(
-            count for bits, count in tally.counts.items() if (bits & mask == wanted if wanted is not None else bits & mask)
-        )
+    for word in STATUS_WORDS:
+        found.counts[word] = sum(count for bits, count in tally.counts.items() if is_status(bits, word))
     return found

@@ -17,6 +17,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from lab import laboratory
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_KEY
 
@@ -189,6 +190,15 @@ def machine():
                 yield Machine(holder, Path(place, "new"))
             finally:
                 put_back(before)
+
+
+@pytest.fixture
+def lab():
+    """A client, a router and a server."""
+    if os.geteuid() != 0:
+        pytest.fail("these tests make network namespaces: run them as root")
+    with laboratory() as made:
+        yield made
 
 
 @pytest.fixture

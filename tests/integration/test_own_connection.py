@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 import pytest
-from lab import ADDRESSES, ROUTER, SERVER, laboratory
+from lab import ADDRESSES, ROUTER, SERVER
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _own_connection
 from ansible_collections.netfleet.conntrack.plugins.module_utils._ctnetlink import FlowTuple
@@ -63,12 +63,6 @@ ENDS = {
     "mapped": ("::", V4.outer, V4.outer, V4.server),
 }
 NAMES = {"before 9.8": ("sshd", "sshd"), "since 9.8": ("sshd", "sshd-session"), "dropbear": ("dropbear", "dropbear")}
-
-
-@pytest.fixture
-def lab():
-    with laboratory() as made:
-        yield made
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 import pytest
-from lab import ADDRESSES, CLIENT, ROUTER, SERVER, connected, laboratory
+from lab import ADDRESSES, CLIENT, ROUTER, SERVER, connected
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _facts
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
@@ -25,14 +25,6 @@ MAX = "/proc/sys/net/netfilter/nf_conntrack_max"
 TRACKING = "table inet tracking { chain never { ct state new; }; }"
 SNAT = "table ip nat { chain post { type nat hook postrouting priority 100; oifname outer ip protocol tcp %s; }; }"
 HERE = ADDRESSES["ipv4"]
-
-
-@pytest.fixture
-def lab():
-    if os.geteuid() != 0:
-        pytest.fail("these tests make network namespaces: run them as root")
-    with laboratory() as made:
-        yield made
 
 
 @pytest.fixture

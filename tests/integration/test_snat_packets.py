@@ -6,7 +6,6 @@
 Needs root, nft, iptables of both kinds, iproute2, and a kernel with conntrack and nfnetlink_queue.
 """
 
-import os
 import socket
 
 import pytest
@@ -18,14 +17,6 @@ BACKENDS = ("nftables", "iptables-nft", "iptables-legacy")
 TOOLS = _snat_backends.PROGRAM
 TRACKING = "table inet tracking { chain never { ct state new; }; }"
 SEEN = ("insert_failed", "drop")  # a clash at the confirmation counts in both
-
-
-@pytest.fixture
-def lab():
-    if os.geteuid() != 0:
-        pytest.fail("these tests make network namespaces: run them as root")
-    with laboratory() as made:
-        yield made
 
 
 def loading(backend, rules):
