@@ -27,7 +27,8 @@ options:
         description:
           - Most connections that the table may hold, in each network namespace.
           - V(auto) fills four fifths of O(table.memory_share), rounded down to a power of two, and stays with its
-            answer while that fits.
+            answer while that fits. With O(table.per_cpu) or O(table.connections_per_second) it is what the larger of
+            them needs, rounded up to a multiple of 1024, and refused where that exceeds O(table.memory_share).
           - 'Too low: The table fills: new connections are dropped, local programs see EPERM.'
           - 'Too high: A flood can take all memory, and entries cannot be swapped out.'
           - From 1 to 2147483647 entries, or V(auto).
@@ -57,21 +58,39 @@ options:
       memory_share:
         description:
           - The share of the memory that a full table may take, entries at their dearest. It is the budget that V(auto)
-            fills, and a number that exceeds it is refused.
+            fills, and that neither a number nor what a target needs may exceed.
           - From 0.0001 to 0.9.
+          - By default V(0.05).
         type: float
-        default: 0.05
       load_factor:
         description:
           - Connections for each chain that O(table.buckets=auto) aims at. One is what kernels since 5.15 choose.
           - From 0.125 to 8.0.
+          - By default V(1.0).
         type: float
-        default: 1.0
       never_lower:
         description:
           - Leave O(table.max), O(table.buckets) and O(table.expect_max) alone where the host already has more.
+          - By default V(false).
         type: bool
-        default: false
+      per_cpu:
+        description:
+          - Connections for each CPU that is online. With it O(table.max=auto) is as many as that needs, and not what
+            the memory holds.
+          - From 1 to 2147483647.
+        type: int
+      connections_per_second:
+        description:
+          - New connections a second, at the peak. With it O(table.max=auto) is as many as are in the table at the same
+            time at that rate, each for O(table.mean_life), and a quarter more.
+          - From 1 to 2147483647.
+        type: int
+      mean_life:
+        description:
+          - Seconds that a connection is in the table on average, for O(table.connections_per_second). The timeout after
+            its last packet counts, such as O(timeouts.tcp_timeout_time_wait) after the connection itself.
+          - From 1 to 2147483.
+        type: int
   timeouts:
     description:
       - Seconds of silence after which a connection is forgotten, by protocol and state. A new timeout holds for an

@@ -16,6 +16,9 @@ SLAB = "/sys/kernel/slab/nf_conntrack/slab_size"
 SLAB_BYTES = 320
 # The extension area that accounting, timestamps, event listeners and masquerading need (NF_CT_EXT_PREALLOC).
 EXTENSION_BYTES = 128
+# The CPUs that work, as ranges; of the whole machine in a container too. Those that are possible are often many more on
+# virtual machines, which count what could be plugged in.
+CPUS = "/sys/devices/system/cpu/online"
 
 
 class Kernel(NamedTuple):
@@ -25,6 +28,7 @@ class Kernel(NamedTuple):
     version: Tuple[int, int]
     page_size: int  # bytes
     mem_total: int  # bytes
+    cpus: int  # that are online; 0 where the host does not tell
     uid: int  # of this process
     available: bool  # connection tracking is there: built in, or its module is loaded
     builtin: bool
@@ -55,6 +59,7 @@ def read(host, inputs):
         version=inputs.version,
         page_size=inputs.page_size,
         mem_total=inputs.mem_total,
+        cpus=_cpus(host),
         uid=host.uid,
         available=available,
         builtin=inputs.builtin,
@@ -88,6 +93,13 @@ def _same_as_first_process(host):
     """Tell whether this is the network namespace of process 1, which is what a boot (of a container, too) sets up."""
     first = host.link("/proc/1/ns/net")
     return first is not None and first == host.link("/proc/self/ns/net")
+
+
+def _cpus(host):
+    ranges = re.findall(r"([0-9]+)(?:-([0-9]+))?", host.read(CPUS) or "")
+    if ranges:
+        return sum(int(last or first) - int(first) + 1 for first, last in ranges)
+    return len(re.findall(r"^processor\b", host.read("/proc/cpuinfo") or "", re.MULTILINE))
 
 
 def _slab_bytes(host):

@@ -15,6 +15,15 @@ GIB = 1024 ** 3
 WORD = 8  # bytes of a list head; 4 on a 32-bit kernel
 MAX_FOR_EACH_GIVEN_BUCKET = 8
 LEAST_AUTO = 512  # connections that auto gives on the smallest machine
+# What a new answer of `auto` may fill of the budget. A kernel whose entries are dearer by a sixth (slab objects of
+# 320 bytes after 256), and a few percent less memory, then still leave the answer within the budget.
+AUTO_FILLS = 0.8
+# Connections to a step of the answer to a target: two pages of chains, and a divisor of 32768, so that what is asked
+# for each CPU in round numbers is what comes out.
+TARGET_STEP = 1024
+# At its rate a target fills so much of the table. What is over is for bursts, and for entries that have run out and
+# still count until the kernel's collector meets them (gc_worker, within a minute); at 95 % it begins to evict.
+RATE_FILLS = (4, 5)
 
 
 class Era(NamedTuple):
@@ -83,12 +92,13 @@ def buckets_for(most, load_factor):
     return max(1, int(-(-most // load_factor)))
 
 
-def auto_max(budget, entry_bytes, load_factor):
-    """The largest power of two of connections whose table fits ``budget`` bytes, and whose chains a kernel can have.
+def auto_max(memory, share, entry_bytes, load_factor):
+    """What C(auto) gives without a target: the largest power of two of connections whose table fits the budget.
 
-    A power of two stays the same when memory or the size of an entry change a little.
+    The budget is ``share`` of ``memory`` bytes, of which a new answer takes no more than AUTO_FILLS. A power of two
+    stays the same when memory or the size of an entry change a little.
     """
-    most = LEAST_AUTO
+    budget, most = AUTO_FILLS * share * memory, LEAST_AUTO
     while _fits(2 * most, buckets_for(2 * most, load_factor), entry_bytes, budget):
         most *= 2
     return most
@@ -96,3 +106,25 @@ def auto_max(budget, entry_bytes, load_factor):
 
 def _fits(most, buckets, entry_bytes, budget):
     return table_bytes(most, buckets, entry_bytes) <= budget and buckets <= BUCKETS_MAX and most <= INT_MAX
+
+
+# What a number of users takes
+
+
+def target_max(connections):
+    """What C(auto) gives for so many connections at the same time: as many or a few more, in steps of TARGET_STEP."""
+    return max(1, -(-connections // TARGET_STEP)) * TARGET_STEP
+
+
+def connections_at(rate, mean_life):
+    """The size of a table for ``rate`` new connections a second, each in it for ``mean_life`` seconds on average.
+
+    Little's law, L = lambda W, holds for any distribution of arrivals and lives; what it gives fills RATE_FILLS.
+    """
+    filled, whole = RATE_FILLS
+    return int(-(-rate * mean_life * whole // filled))
+
+
+def snat_rate(ports, held):
+    """New connections a second that ``ports`` carry to one address and port, each for ``held`` seconds (Little's law)."""
+    return ports / float(held)

@@ -8,17 +8,28 @@ Pure: no files, no Ansible.
 """
 import re
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, settable
+from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, INT_MAX, SECONDS_MAX, settable
 
 AUTO = "auto"
 TRUTH = {True: "true", False: "false"}
 GROUPS = ("table", "timeouts", "tracking")
-# What the option "table" holds besides settings: (type, default, low, high).
+# What the option "table" holds besides settings: (type, default, low, high). The default is taken where nothing is
+# given, by sizing(), and not by the argument spec, which would hide what a profile gives.
 SIZING = {
     "memory_share": ("float", 0.05, 0.0001, 0.9),
     "load_factor": ("float", 1.0, 0.125, 8.0),
     "never_lower": ("bool", False, None, None),
+    "per_cpu": ("int", None, 1, INT_MAX),
+    "connections_per_second": ("int", None, 1, INT_MAX),
+    "mean_life": ("int", None, 1, SECONDS_MAX),
 }
+# What `max: auto` may be worked out from, instead of from memory alone.
+TARGETS = ("per_cpu", "connections_per_second", "mean_life")
+# option, what it is nothing without, and what that is
+PAIR = (
+    ("connections_per_second", "mean_life", "seconds for which a connection is in the table"),
+    ("mean_life", "connections_per_second", "connections that begin in a second"),
+)
 
 
 def settings_spec():
@@ -33,7 +44,7 @@ def group_spec(group):
     """The options of one group of settings; sizes are texts because they may be C(auto)."""
     options = {s.name: {"type": "str" if group == "table" else s.type} for s in settable(group)}
     if group == "table":
-        options.update((name, {"type": row[0], "default": row[1]}) for name, row in SIZING.items())
+        options.update((name, {"type": row[0]}) for name, row in SIZING.items())
     return options
 
 
@@ -59,8 +70,11 @@ def _given(options, name):
 
 
 def _sound(name, value):
-    low, high = SIZING[name][2:]
-    return low is None or isinstance(value, (int, float)) and low <= value <= high
+    kind, default, low, high = SIZING[name]
+    if low is None or value is default:
+        return True
+    kinds = (int, float) if kind == "float" else int
+    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
 
 
 def problems(options):
@@ -72,6 +86,19 @@ def problems(options):
     for name in SIZING:
         if not _sound(name, _given(options, name)):
             yield "table.%s: %s is not between %s and %s" % ((name, _given(options, name)) + SIZING[name][2:])
+    yield from _target_problems(options)
+
+
+def _target_problems(options):
+    """What is missing for a target to be one."""
+    given = [name for name in TARGETS if _given(options, name) is not None]
+    found = requested(options).get("max")
+    if given and found != AUTO:
+        yield "table.%s: only table.max: auto is worked out from it, and table.max is %s; say auto, or leave it out" % (
+            " and table.".join(given), "not given" if found is None else found)
+    for name, other, meaning in PAIR:
+        if name in given and other not in given:
+            yield "table.%s: say table.%s as well, the %s" % (name, other, meaning)
 
 
 def option(setting):

@@ -22,10 +22,6 @@ HANDED_BACK = (
     ("nf_flowtable_tcp_timeout", "tcp_timeout_established"),
     ("nf_flowtable_udp_timeout", "udp_timeout_stream"),
 )
-# What a new answer of `auto` may fill of the budget. A kernel whose entries are dearer by a sixth (slab objects of
-# 320 bytes after 256), and a few percent less memory, then still leave the answer within the budget.
-AUTO_FILLS = 0.8
-NEVER_LOWERED = ("max", "buckets", "expect_max")
 
 
 class Wanted(NamedTuple):
@@ -85,17 +81,28 @@ def _auto(state, asked, sizing):
     """What ``max: auto`` means here. An earlier answer to the same question stands while the budget holds it."""
     if asked.get("max") != _spec.AUTO:
         return None
-    budget = sizing["memory_share"] * state.kernel.mem_total
+    kernel, share, factor = state.kernel, sizing["memory_share"], sizing["load_factor"]
+    question = {"memory_share": share, "load_factor": factor, "target": _target(state, sizing)[0]}
     earlier = state.memo.get("auto") or {}
-    answer = {
-        "memory_share": sizing["memory_share"], "load_factor": sizing["load_factor"], "mem_total": state.kernel.mem_total,
-        "max": _sizing.auto_max(AUTO_FILLS * budget, state.kernel.entry_bytes, sizing["load_factor"]),
-    }
-    same = all(earlier.get(k) == answer[k] for k in ("memory_share", "load_factor"))
-    if same and state.kernel.mem_total < 2 * earlier["mem_total"]:
-        if _sizing.table_bytes(earlier["max"], earlier["max"] / sizing["load_factor"], state.kernel.entry_bytes) <= budget:
+    if earlier and all(earlier.get(name) == value for name, value in question.items()) and kernel.mem_total < 2 * earlier["mem_total"]:
+        if _sizing.table_bytes(earlier["max"], earlier["max"] / factor, kernel.entry_bytes) <= share * kernel.mem_total:
             return earlier
-    return answer
+    target = question["target"]
+    most = _sizing.auto_max(kernel.mem_total, share, kernel.entry_bytes, factor) if target is None else _sizing.target_max(target)
+    return dict(question, mem_total=kernel.mem_total, max=most)
+
+
+def _target(state, sizing):
+    """The (connections, reason) of the largest target that is given; (None, "") where none is."""
+    found = []
+    if sizing["per_cpu"]:
+        reason = "table.per_cpu (%d for each of %d CPUs)" % (sizing["per_cpu"], state.kernel.cpus)
+        found.append((sizing["per_cpu"] * state.kernel.cpus, reason))
+    rate, life = sizing["connections_per_second"], sizing["mean_life"]
+    if rate and life:
+        reason = "table.connections_per_second (%d a second for %d seconds, and a quarter more)" % (rate, life)
+        found.append((_sizing.connections_at(rate, life), reason))
+    return max(found, default=(None, ""))
 
 
 def _sized(state, asked, sizing, auto):
@@ -150,7 +157,9 @@ def _refusals(state, asked, values, sizing, memory):
         yield ("table.max: %d is below the %d connections in the table now; use a larger number, or delete flows first"
                % (found, state.kernel.count))
     if memory and memory["table_bytes"] > sizing["memory_share"] * state.kernel.mem_total:
-        yield _over_budget(values, sizing, memory)
+        yield _over_budget(state, asked, values, sizing, memory)
+    if asked.get("max") == _spec.AUTO and sizing["per_cpu"] and not state.kernel.cpus:
+        yield "table.per_cpu: this host does not tell how many CPUs it has; leave it out, or say table.max as a number"
     factor = _factor(values)
     if factor and factor > FACTOR_REFUSED:
         yield ("table.buckets: %d chains for %d connections are %.1f a chain, and kernels refuse connections long before that; "
@@ -162,11 +171,14 @@ def _refusals(state, asked, values, sizing, memory):
         yield "tracking.frag6_low_thresh: it must not be above tracking.frag6_high_thresh"
 
 
-def _over_budget(values, sizing, memory):
+def _over_budget(state, asked, values, sizing, memory):
     share = memory["share"] + 0.001
     remedy = ", or raise table.memory_share to %.3f" % share if share <= _spec.SIZING["memory_share"][3] else ""
-    return "table.max: %d connections can take %d MiB, %.1f %% of the memory, and the budget is %.1f %%; use a smaller number%s" % (
-        values["max"], memory["table_bytes"] >> 20, 100 * memory["share"], 100 * sizing["memory_share"], remedy)
+    target, reason = _target(state, sizing) if asked.get("max") == _spec.AUTO else (None, "")
+    aimed = target is not None and values["max"] == _sizing.target_max(target)
+    return "table.max: %s%d connections%s can take %d MiB, %.1f %% of the memory, and the budget is %.1f %%; use a smaller %s%s" % (
+        "auto needs " * aimed, values["max"], (" for %s, which" % reason) * aimed, memory["table_bytes"] >> 20, 100 * memory["share"],
+        100 * sizing["memory_share"], reason.split(" ")[0] if aimed else "number", remedy)
 
 
 def _factor(values):

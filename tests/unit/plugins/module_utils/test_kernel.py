@@ -2,10 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the running kernel says, on recorded hosts and on hosts made up."""
+import os
+
 import pytest
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_read, _kernel
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import CATALOGUE
+from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 
 MIB = 1024 ** 2
@@ -59,6 +62,26 @@ SLABS = {
 def test_the_size_of_an_entry(name, tmp_path):
     files, size = SLABS[name]
     assert read(made_up(tmp_path, files)).slab_bytes == size
+
+
+CPUS = {
+    "one": ({"/sys/devices/system/cpu/online": "0\n"}, 1),
+    "a range": ({"/sys/devices/system/cpu/online": "0-127\n"}, 128),
+    "some are off": ({"/sys/devices/system/cpu/online": "0-3,8,10-11\n", "/sys/devices/system/cpu/possible": "0-255\n"}, 7),
+    "no sysfs, x86 and arm": ({"/proc/cpuinfo": "processor\t: 0\nmodel name\t: processor x\n\nprocessor\t: 1\n"}, 2),
+    "no sysfs, s390": ({"/proc/cpuinfo": "# processors    : 2\nprocessor 0: version = FF\nprocessor 1: version = FF\n"}, 2),
+    "nothing": ({}, 0),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CPUS))
+def test_cpus(name, tmp_path):
+    files, number = CPUS[name]
+    assert read(made_up(tmp_path, files)).cpus == number
+
+
+def test_cpus_of_this_machine_are_those_that_the_c_library_counts():
+    assert read(Host()).cpus == os.sysconf("SC_NPROCESSORS_ONLN")
 
 
 def made_up(folder, files):

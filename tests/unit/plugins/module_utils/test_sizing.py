@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sizes that the kernel works out by itself."""
+import random
+
 import pytest
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _sizing
@@ -66,3 +68,36 @@ def test_rounding_is_to_pages(page, heads):
 ])
 def test_expectations(buckets, given, expected):
     assert _sizing.default_expectations(buckets, 4096, given) == expected
+
+
+@pytest.mark.parametrize("wanted, most", [(0, 1024), (1, 1024), (1024, 1024), (1025, 2048), (32768 * 12, 32768 * 12)])
+def test_a_target_is_rounded_up_to_a_step(wanted, most):
+    assert _sizing.target_max(wanted) == most
+
+
+# Connections a second, seconds -> connections of which four fifths are there at the same time
+RATES = [(1, 1, 2), (4, 1, 5), (1000, 100, 125000), (10000, 40, 500000), (8192, 100, 1024000), (0.5, 8, 5), (3, 7, 27)]
+
+
+@pytest.mark.parametrize("rate, life, most", RATES)
+def test_a_rate_and_a_life_make_connections(rate, life, most):
+    assert _sizing.connections_at(rate, life) == most
+
+
+def test_littles_law_holds_for_a_table_that_is_played_through():
+    dice = random.Random(5)
+    clock, ends, seen = 0.0, [], []
+    for number in range(60000):
+        clock += dice.expovariate(200)
+        ends = [end for end in ends if end > clock] if number % 50 == 0 else ends
+        ends.append(clock + dice.expovariate(1 / 5.0))
+        if clock > 50:
+            seen.append(sum(1 for end in ends if end > clock) if number % 500 == 0 else 0)
+    full = [count for count in seen if count]
+    assert abs(sum(full) / len(full) / 1000 - 1) < 0.05
+    assert max(full) < _sizing.connections_at(200, 5)
+
+
+@pytest.mark.parametrize("ports, held, rate", [(64512, 120, 537), (64512, 60, 1075), (64512, 30, 2150), (56535, 120, 471)])
+def test_what_ports_carry(ports, held, rate):
+    assert int(_sizing.snat_rate(ports, held)) == rate

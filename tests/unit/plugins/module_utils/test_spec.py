@@ -11,6 +11,11 @@ from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requ
 BOUNDED = [setting for group in _spec.GROUPS for setting in settable(group) if setting.type == "int"]
 
 
+BY_DEFAULT = {
+    "memory_share": 0.05, "load_factor": 1.0, "never_lower": False, "per_cpu": None, "connections_per_second": None, "mean_life": None,
+}
+
+
 def asked(name, value):
     """A request for one setting, as AnsibleModule hands it over."""
     group = BY_NAME[name].group
@@ -104,12 +109,43 @@ def test_understood(name):
 
 def test_a_group_that_is_no_dict_was_refused_before_and_is_passed_over():
     assert _spec.requested({"table": "auto", "timeouts": None, "tracking": [1]}) == {}
-    assert _spec.sizing({"table": "auto"}) == {"memory_share": 0.05, "load_factor": 1.0, "never_lower": False}
+    assert _spec.sizing({"table": "auto"}) == dict(BY_DEFAULT)
 
 
 def test_sizing_falls_back_where_what_is_given_is_not_sound():
     given = options(table={"memory_share": 7.0, "load_factor": 2.0, "never_lower": True})
-    assert _spec.sizing(given) == {"memory_share": 0.05, "load_factor": 2.0, "never_lower": True}
+    assert _spec.sizing(given) == dict(BY_DEFAULT, load_factor=2.0, never_lower=True)
+
+
+def test_what_steers_auto_has_no_default_that_would_hide_a_profile():
+    assert [name for name in _spec.SIZING if "default" in _spec.group_spec("table")[name]] == []
+    assert _spec.sizing(options(table={})) == BY_DEFAULT
+
+
+# What is given in the option table: the problems
+TARGETS = {
+    "nothing": ({"max": "auto"}, []),
+    "for each CPU": ({"max": "auto", "per_cpu": 1}, []),
+    "a rate": ({"max": "auto", "connections_per_second": 1, "mean_life": 1}, []),
+    "neither auto nor a number": ({"per_cpu": 1000}, [
+        "table.per_cpu: only table.max: auto is worked out from it, and table.max is not given; say auto, or leave it out"]),
+    "all of it and a number": ({"max": "5000", "per_cpu": 1, "connections_per_second": 1, "mean_life": 1}, [
+        "table.per_cpu and table.connections_per_second and table.mean_life: only table.max: auto is worked out from it, and table.max is 5000; "
+        "say auto, or leave it out"]),
+    "a life without a rate": ({"max": "auto", "mean_life": 9}, [
+        "table.mean_life: say table.connections_per_second as well, the connections that begin in a second"]),
+    "none for each CPU": ({"max": "auto", "per_cpu": 0}, ["table.per_cpu: 0 is not between 1 and 2147483647"]),
+    "a life of for ever": ({"max": "auto", "connections_per_second": 1, "mean_life": 2147484}, [
+        "table.mean_life: 2147484 is not between 1 and 2147483"]),
+    "yes for each CPU": ({"max": "auto", "per_cpu": True}, ["table.per_cpu: True is not between 1 and 2147483647"]),
+    "words": ({"max": "auto", "per_cpu": "many"}, ["table.per_cpu: many is not between 1 and 2147483647"]),
+}
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_targets(name):
+    table, texts = TARGETS[name]
+    assert list(_spec.problems(options(table=table))) == texts
 
 
 def test_the_largest_values_are_those_of_the_kernel():

@@ -5,10 +5,13 @@
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _settings, _sizing, _wanted
 from ansible_collections.netfleet.conntrack.plugins.module_utils._boot import BootValue
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BUCKETS_MAX
+from ansible_collections.netfleet.conntrack.plugins.module_utils._view import View
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import ABSENT, options
 
@@ -20,12 +23,12 @@ SLABS = (192, 256, 320)
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
     """A machine of 24 GiB with a kernel of 6.18 on which nothing was set."""
-    return _settings.read(recorded.machine("live-6.18", tmp_path_factory.mktemp("live")), {})
+    return _settings.read(View(recorded.machine("live-6.18", tmp_path_factory.mktemp("live"))), {})
 
 
 @pytest.fixture(scope="module")
 def unloaded(tmp_path_factory):
-    return _settings.read(recorded.machine("bookworm-6.1-unloaded", tmp_path_factory.mktemp("unloaded")), {})
+    return _settings.read(View(recorded.machine("bookworm-6.1-unloaded", tmp_path_factory.mktemp("unloaded"))), {})
 
 
 def changed(state, running=None, memo=None, **kernel):
@@ -127,6 +130,92 @@ def test_auto_leaves_nothing_to_remember_when_it_is_not_asked(live):
     assert _wanted.wanted(live, options(table={"max": "65536"})).auto is None
 
 
+# A target, CPUs: what auto means then
+TARGETS = {
+    "for each CPU, as kube-proxy has it": ({"per_cpu": 32768}, 12, 393216),
+    "for each CPU, rounded up": ({"per_cpu": 10000}, 6, 60416),
+    "for each CPU, hardly any": ({"per_cpu": 1}, 1, 1024),
+    "a rate": ({"connections_per_second": 500, "mean_life": 130}, 1, 81920),
+    "a rate that fills the last step": ({"connections_per_second": 8192, "mean_life": 100}, 1, 1024000),
+    "the rate is the larger": ({"per_cpu": 1000, "connections_per_second": 500, "mean_life": 130}, 4, 81920),
+    "CPUs are the larger": ({"per_cpu": 32768, "connections_per_second": 500, "mean_life": 130}, 4, 131072),
+}
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_auto_by_a_target(name, live):
+    table, cpus, most = TARGETS[name]
+    found = auto(changed(live, cpus=cpus), **table)
+    assert (found.values["max"], found.refusals) == (most, ())
+    assert found.values["buckets"] >= most
+
+
+AIM = st.one_of(st.none(), st.integers(1, 200000))
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(per_cpu=AIM, rate=AIM, life=st.integers(1, 600), cpus=st.integers(1, 256), more=st.integers(0, 100000), factor=st.sampled_from([0.5, 1.0, 4.0]))
+def test_a_target_is_reached_and_a_higher_one_gives_no_less(live, per_cpu, rate, life, cpus, more, factor):
+    def found(**table):
+        life_too = {"mean_life": life} if table["connections_per_second"] else {}
+        return auto(changed(live, cpus=cpus, mem_total=1 << 45), load_factor=factor, memory_share=0.9, **dict(table, **life_too)).values["max"]
+
+    if per_cpu or rate:
+        most = found(per_cpu=per_cpu, connections_per_second=rate)
+        assert most >= max((per_cpu or 0) * cpus, 1.25 * (rate or 0) * life)
+        assert most < max((per_cpu or 0) * cpus, 1.25 * (rate or 0) * life) + 1024 and most % 1024 == 0
+        assert most <= found(per_cpu=per_cpu and per_cpu + more, connections_per_second=rate and rate + more)
+
+
+def test_a_target_does_not_fill_the_budget_and_is_not_cut_down_to_it(live):
+    assert auto(live, per_cpu=1).values["max"] < auto(live).values["max"]
+    small = changed(live, **sized(1024 * MIB, cpus=128))
+    text, = auto(small, per_cpu=32768).refusals
+    assert text == (
+        "table.max: auto needs 4194304 connections for table.per_cpu (32768 for each of 128 CPUs), which can take 1600 MiB, 156.2 % of the memory, "
+        "and the budget is 5.0 %; use a smaller table.per_cpu")
+    text, = auto(small, connections_per_second=1000, mean_life=200).refusals
+    assert text == (
+        "table.max: auto needs 250880 connections for table.connections_per_second (1000 a second for 200 seconds, and a quarter more), "
+        "which can take 95 MiB, 9.3 % of the memory, and the budget is 5.0 %; use a smaller table.connections_per_second, or raise table.memory_share to 0.095")
+
+
+def test_what_the_refusal_of_a_target_advises_is_accepted(live):
+    small = changed(live, **sized(1024 * MIB))
+    for rate in range(800, 7000, 321):
+        text, = auto(small, connections_per_second=rate, mean_life=150).refusals
+        assert auto(small, connections_per_second=rate, mean_life=150, memory_share=float(text.rsplit(" ", 1)[1])).refusals == ()
+
+
+def test_more_than_a_kernel_can_have_is_refused(live):
+    found = auto(changed(live, mem_total=1 << 45), connections_per_second=2 ** 31 - 1, mean_life=100, memory_share=0.9, load_factor=8.0)
+    assert any(text.startswith("table.buckets: ") for text in found.refusals)
+
+
+def test_a_host_that_does_not_tell_its_cpus_is_no_small_one(live):
+    text, = auto(changed(live, cpus=0), per_cpu=1000).refusals
+    assert text == "table.per_cpu: this host does not tell how many CPUs it has; leave it out, or say table.max as a number"
+
+
+def test_a_target_is_remembered_as_the_question_that_it_is(live):
+    first = auto(live, per_cpu=1000).auto
+    assert auto(live, first, per_cpu=1000).auto is first
+    assert auto(live, first, per_cpu=2000) == auto(live, per_cpu=2000)
+    assert auto(live, first) == auto(live)
+    twice = changed(live, cpus=2 * live.kernel.cpus)
+    assert auto(twice, first, per_cpu=1000) == auto(twice, per_cpu=1000)
+
+
+def test_an_answer_of_before_there_were_targets_stands(live):
+    earlier = {"memory_share": 0.05, "load_factor": 1.0, "mem_total": live.kernel.mem_total, "max": 1048576}
+    assert auto(live, earlier).auto is earlier
+    assert auto(live, earlier, per_cpu=1000).values["max"] != 1048576
+
+
+def test_never_lower_holds_against_a_target(live):
+    assert auto(live, per_cpu=1, never_lower=True).values["max"] == live.kernel.running["max"]
+
+
 # Request, what was there before -> what it means
 MEANINGS = {
     "buckets follow max": ({"max": "100000"}, {}, {"buckets": 100352, "max": 100000}),
@@ -202,6 +291,12 @@ REFUSALS = {
     "a share of nothing": ({"table": {"max": "auto", "memory_share": 0.0}}, {}, "table.memory_share: 0.0 is not between 0.0001 and 0.9"),
     "a share of more than all": ({"table": {"max": "auto", "memory_share": 2.0}}, {}, "table.memory_share: 2.0 is not between 0.0001 and 0.9"),
     "no load": ({"table": {"max": "auto", "load_factor": 0.0}}, {}, "table.load_factor: 0.0 is not between 0.125 and 8.0"),
+    "a target without auto": (
+        {"table": {"max": "65536", "per_cpu": 1000}}, {},
+        "table.per_cpu: only table.max: auto is worked out from it, and table.max is 65536; say auto, or leave it out"),
+    "a rate without a life": (
+        {"table": {"max": "auto", "connections_per_second": 1000}}, {},
+        "table.connections_per_second: say table.mean_life as well, the seconds for which a connection is in the table"),
     "what no kernel takes": ({"timeouts": {"udp_timeout": 0}}, {}, "timeouts.udp_timeout: 0 is not between 1 and 2147483 seconds"),
 }
 
