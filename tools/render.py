@@ -33,13 +33,18 @@ def load(name: str) -> types.ModuleType:
     return importlib.import_module(f"{PACKAGE}.{name}")
 
 
-catalogue, spec = load("_catalogue"), load("_spec")
+catalogue, spec, sizing, profiles = load("_catalogue"), load("_spec"), load("_sizing"), load("_profiles")
 
 SIZING_TEXTS = {
     "memory_share": "The share of the memory that a full table may take, entries at their dearest. It is the budget that V(auto) "
-    "fills, and a number that exceeds it is refused.",
+    "fills, and that neither a number nor what a target needs may exceed.",
     "load_factor": "Connections for each chain that O(table.buckets=auto) aims at. One is what kernels since 5.15 choose.",
     "never_lower": "Leave O(table.max), O(table.buckets) and O(table.expect_max) alone where the host already has more.",
+    "per_cpu": "Connections for each CPU that is online. With it O(table.max=auto) is as many as that needs, and not what the memory holds.",
+    "connections_per_second": "New connections a second, at the peak. With it O(table.max=auto) is as many as are in the table at the same time at "
+    "that rate, each for O(table.mean_life), and a quarter more.",
+    "mean_life": "Seconds that a connection is in the table on average, for O(table.connections_per_second). The timeout after its last packet counts, "
+    "such as O(timeouts.tcp_timeout_time_wait) after the connection itself.",
 }
 GROUP_TEXTS = {
     "table": "How many connections are tracked, and at what cost in memory.",
@@ -90,7 +95,9 @@ def scope_text(setting) -> str:
 
 def auto_text(setting) -> str:
     return {
-        "max": "V(auto) fills four fifths of O(table.memory_share), rounded down to a power of two, and stays with its answer while that fits.",
+        "max": "V(auto) fills four fifths of O(table.memory_share), rounded down to a power of two, and stays with its answer while that fits. "
+        "With O(table.per_cpu) or O(table.connections_per_second) it is what the larger of them needs, rounded up to a multiple of 1024, "
+        "and refused where that exceeds O(table.memory_share).",
         "buckets": "V(auto) follows O(table.max) by O(table.load_factor), and is what you get when only O(table.max) is given.",
         "expect_hashsize": "V(auto) is one for every 256 of O(table.buckets), as the kernel has it.",
         "expect_max": "V(auto) is four for each chain, as the kernel has it.",
@@ -122,15 +129,12 @@ def item(text: str, indent: int) -> list[str]:
     )
 
 
-def yaml_option(name: str, kind: str, texts: list[str], indent: int, prefix: str, default: object = None) -> list[str]:
+def yaml_option(name: str, kind: str, texts: list[str], indent: int, prefix: str) -> list[str]:
     pad = " " * indent
     lines = [f"{pad}{name}:", f"{pad}  description:"]
     for text in texts:
         lines += item(markup(text, prefix), indent + 4)
-    lines.append(f"{pad}  type: {kind}")
-    if default is not None:
-        lines.append(f"{pad}  default: {str(default).lower()}")
-    return lines
+    return [*lines, f"{pad}  type: {kind}"]
 
 
 def group_lines(group: str, indent: int, prefix: str) -> list[str]:
@@ -141,12 +145,22 @@ def group_lines(group: str, indent: int, prefix: str) -> list[str]:
     for setting in catalogue.settable(group):
         lines += yaml_option(setting.name, types_[setting.name], sentences(setting), indent + 4, prefix)
     for name, row in spec.SIZING.items() if group == "table" else ():
-        lines += yaml_option(name, row[0], [SIZING_TEXTS[name]] + sizing_range(row), indent + 4, prefix, row[1])
+        lines += yaml_option(name, row[0], sizing_sentences(name, row), indent + 4, prefix)
     return lines
 
 
-def sizing_range(row) -> list[str]:
-    return [] if row[2] is None else [f"From {row[2]} to {row[3]}."]
+def sizing_sentences(name: str, row) -> list[str]:
+    """Everything about an option that steers the sizes. Its default is no default of the argument spec, so that a profile can give another."""
+    bounds = [] if row[2] is None else [f"From {row[2]} to {row[3]}."]
+    return [SIZING_TEXTS[name], *bounds, *([] if row[1] is None else [f"By default V({str(row[1]).lower()})."])]
+
+
+def profile_option(indent: int, prefix: str) -> list[str]:
+    """The option C(profile) as YAML."""
+    texts = ["Named starting values. What the document says itself overrides them, option by option.",
+             *(f"V({profile.name}): {profile.title[0].lower()}{profile.title[1:]}." for profile in profiles.PROFILES)]
+    choices = ", ".join(profile.name for profile in profiles.PROFILES)
+    return [*yaml_option("profile", "str", texts, indent, prefix), f"{' ' * indent}  choices: [{choices}]"]
 
 
 def options_yaml(indent: int, prefix: str = "") -> str:
@@ -161,11 +175,112 @@ def markdown(text: str) -> str:
 
 def reference() -> str:
     """The reference page: a table a group, and what is beside them."""
-    blocks = []
+    blocks = [sizes()]
     for group in spec.GROUPS:
         blocks.append(f"## {group}\n\n{markdown(GROUP_TEXTS[group])}\n")
         for setting in (s for s in catalogue.CATALOGUE if s.group == group):
             blocks.append(reference_entry(setting))
+        for name, row in spec.SIZING.items() if group == "table" else ():
+            blocks.append(f"### {name}\n\n" + "\n".join(f"- {markdown(text)}" for text in sizing_sentences(name, row)) + "\n")
+    return "\n".join(blocks)
+
+
+GIB = sizing.GIB
+ENTRY = 384  # bytes of an entry of most 64-bit kernels, at its dearest
+MEMORIES = (GIB // 16, GIB // 4, GIB, 4 * GIB, 16 * GIB, 64 * GIB, 256 * GIB)
+
+
+def size(number: float) -> str:
+    """Bytes in words."""
+    return f"{number / GIB:.4g} GiB" if number >= GIB else f"{number / (1 << 20):.4g} MiB"
+
+
+def table(heads, rows) -> str:
+    """A table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def full(most: int) -> str:
+    return size(sizing.table_bytes(most, sizing.round_buckets(most, 4096), ENTRY))
+
+
+def by_memory(share: float) -> str:
+    """What ``auto`` gives by memory alone, as a table."""
+    found = [(memory, sizing.auto_max(memory, share, ENTRY, 1.0)) for memory in MEMORIES]
+    return table(["Memory", "`auto`", "A full table"], [(size(memory), most, full(most)) for memory, most in found])
+
+
+# (option and its value, connections that it asks for)
+AIMS = (
+    ("`per_cpu: 32768`, 4 CPUs", 32768 * 4),
+    ("`per_cpu: 32768`, 96 CPUs", 32768 * 96),
+    ("`per_cpu: 10000`, 6 CPUs", 10000 * 6),
+    ("`connections_per_second: 500`, `mean_life: 130`", sizing.connections_at(500, 130)),
+    ("`connections_per_second: 10000`, `mean_life: 40`", sizing.connections_at(10000, 40)),
+)
+
+
+def by_target() -> str:
+    """What ``auto`` gives by a target, as a table; with the least memory whose twentieth holds it."""
+    share = spec.SIZING["memory_share"][1]
+    rows = []
+    for words, needed in AIMS:
+        most = sizing.target_max(needed)
+        rows.append((words, most, full(most), size(sizing.table_bytes(most, most, ENTRY) / share)))
+    return table(["Target", "`auto`", "A full table", f"Memory of which that is {share:.0%}".replace("%", " %")], rows)
+
+
+def sizes() -> str:
+    """How ``auto`` works out the sizes, with figures that its own functions give."""
+    return SIZES.format(by_memory=by_memory(spec.SIZING["memory_share"][1]), by_target=by_target(), entry=ENTRY)
+
+
+SIZES = """## How large a table is
+
+`table.max: auto` takes one of two ways.
+
+**By memory**, where nothing else is said. `table.memory_share` is the budget: the share of the memory that a full table may take, its entries at
+their dearest (with accounting, timestamps, listeners or masquerading, which take 128 bytes of each), its chains, and NAT's own chains, which are as
+many. `auto` is the largest power of two of connections that takes four fifths of the budget or less. The last fifth lets a kernel with dearer entries
+come without the answer changing. At the default share of 0.05, with entries of {entry} bytes and one connection a chain:
+
+{by_memory}
+**By a target**, where you know what the host has to bear. `table.per_cpu` is so many connections for each CPU that is online, as kube-proxy's
+`maxPerCore` has it. `table.connections_per_second` with `table.mean_life` is a rate: by Little's law as many connections are in the table as begin in
+a second, times the seconds that one stays, and `auto` is a quarter more, for bursts and for entries that have run out but that the kernel's collector
+has not met yet (within a minute). At 95 % of the limit the collector begins to evict. What a target needs is rounded up to a multiple of 1024; of two
+targets the larger counts. A target is never cut down to the budget: where it exceeds it the run is refused, with the numbers and with the
+`table.memory_share` that would do.
+
+{by_target}
+`mean_life` is the time in the table, not on the wire: an HTTP request of a second is one entry for 1 + 120 seconds at the kernel's own
+`tcp_timeout_time_wait`, and a DNS lookup is one for 30.
+
+An answer of `auto` is remembered on the host. The same question gets the same answer at every run, until the budget no longer holds it, or the memory
+has doubled; another share, load factor or target is another question. A number in place of `auto` is checked against the same budget. `table.never_lower`
+keeps what is there where it is more, whichever way the number came about.
+
+Playbooks and inventories reckon with the same functions by the filters `netfleet.conntrack.table_max`, `table_max_for_rate`, `table_buckets`,
+`table_bytes` and `snat_rate`.
+"""
+
+
+def profiles_page() -> str:
+    """Every profile: for whom, what it gives and why, and what it leaves alone."""
+    return "\n".join(profile_entry(profile) for profile in profiles.PROFILES)
+
+
+def profile_entry(profile) -> str:
+    given = {(row.section, row.name): row.value for row in profile.rows}
+    rows = [(f"`{row.section}.{row.name}`", f"`{str(row.value).lower()}`", markdown(row.reason)) for row in profile.rows]
+    blocks = [f"## {profile.name}\n", f"{profile.title}.\n", f"- For: {profile.suits}\n- Not for: {profile.unfit}\n", table(["Option", "Value", "Why"], rows)]
+    if profile.left:
+        blocks.append("It says nothing about these:\n")
+        blocks.append(table(["Option", "Why"], [(f"`{left.option}`", markdown(left.reason)) for left in profile.left]))
+    if given.get(("table", "max")) == spec.AUTO:
+        blocks.append(f"What it gives by memory, entries of {ENTRY} bytes:\n")
+        blocks.append(by_memory(given["table", "memory_share"]))
     return "\n".join(blocks)
 
 
@@ -198,25 +313,57 @@ def every_setting() -> str:
     return "every_setting:\n" + "\n".join(rows)
 
 
-def fragment(name: str, indent: int, prefix: str) -> str:
-    """The options of a documentation fragment as they stand in the argument specs of a role below ``prefix``."""
+def fragment(name: str, attribute: str, indent: int, prefix: str) -> list[str]:
+    """The options of a documentation fragment as they stand below ``prefix``, where they have no defaults: a profile may give them."""
     text = (ROOT / "plugins/doc_fragments" / f"{name}.py").read_text()
-    options = re.search(r"^options:\n(.*?)^\"{3}", text, re.DOTALL | re.MULTILINE).group(1)
-    lines = markup(options.replace("suboptions:", "options:"), prefix).splitlines()
-    return "\n".join(" " * (indent - 2) + line if line else line for line in lines)
+    options = re.search(rf"^    {attribute} = r\"{{3}}\noptions:\n(.*?)^\"{{3}}", text, re.DOTALL | re.MULTILINE).group(1)
+    blocks = re.split(r"^(?=  \w+:$)", options, flags=re.MULTILINE)[1:]
+    lines = markup("".join(map(without_default, blocks)), prefix).splitlines()
+    return [" " * (indent - 2) + line if line else line for line in lines]
+
+
+def without_default(block: str) -> str:
+    """The text of an option with its default in words."""
+    found = re.search(r"^    default: (.*)\n", block, re.MULTILINE)
+    if not found:
+        return block
+    told = "" if found.group(1) in ("[]", "''") else f"      - By default V({found.group(1)}).\n"
+    return (block[: found.start()] + block[found.end():]).replace("    type: ", told + "    type: ", 1)
+
+
+SECTIONS = (
+    ("early_load", "DOCUMENTATION", "How tracking is switched on before the network is. Give an empty dictionary for the defaults; "
+     "leave it out and nothing of ours does so."),
+    ("snat", "DOCUMENTATION", "Rules of source NAT. Leave it out and there are none of ours."),
+)
+
+
+def document_options(indent: int, prefix: str, inner: str) -> list[str]:
+    """What the document has besides the settings, as YAML options; ``inner`` is what options of options are called there."""
+    lines = profile_option(indent, prefix)
+    for name, attribute, text in SECTIONS:
+        lines += [*yaml_option(name, "dict", [text], indent, prefix), " " * indent + f"  {inner}:"]
+        lines += [line.replace("suboptions:", f"{inner}:") for line in fragment(name, attribute, indent + 4, f"{prefix}{name}.")]
+    return lines + [line.replace("suboptions:", f"{inner}:") for line in fragment("early_load", "MANAGEMENT", indent, prefix)]
+
+
+def policy_options() -> str:
+    """What the module C(policy) has besides the settings."""
+    return "\n".join(document_options(2, "", "suboptions"))
 
 
 def role_options() -> str:
-    """What the document of the role says of settings and of SNAT."""
-    snat = ["          snat:", "            description:", "              - Rules of source NAT. Leave it out and there are none of ours.",
-            "            type: dict", "            options:"]
-    return "\n".join([options_yaml(10, "conntrack_policy."), *snat, fragment("snat", 14, "conntrack_policy.snat.")])
+    """What the document of the role says."""
+    prefix = "conntrack_policy."
+    return "\n".join([*document_options(10, prefix, "options"), options_yaml(10, prefix)])
 
 
 TARGETS = {
     "plugins/doc_fragments/settings.py": lambda: options_yaml(2),
+    "plugins/doc_fragments/policy.py": policy_options,
     "roles/conntrack/meta/argument_specs.yml": role_options,
     "docs/settings.md": reference,
+    "docs/profiles.md": profiles_page,
     "molecule/default/vars/every_setting.yml": every_setting,
 }
 

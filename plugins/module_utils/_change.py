@@ -6,6 +6,7 @@
 
 Pure: no files, no Ansible.
 """
+from collections import OrderedDict
 from typing import Any, Callable, NamedTuple, Tuple
 
 RUNNING = "running"
@@ -35,7 +36,7 @@ def own_file(part, path, before, after):
 class Step(NamedTuple):
     """One write to the machine. A step with ``value`` None takes the file away."""
 
-    # file, script (a file that can be run), private (what we remember), value, run, load (a module), reread,
+    # file, script (a file that can be run), private (what we remember), value, run, first (a command before files go), load (a module), reread,
     # feed (a program that reads its input and does all of it or nothing), jump (the same, of a rule that may be gone when it is
     # taken back), adopt (local connections into the table), foreign (rules of others, which are only taken back by it)
     action: str
@@ -63,7 +64,8 @@ class Plan(NamedTuple):
     """Changes, and the steps that make them, in the order in which they are safe."""
 
     changes: Tuple[Change, ...] = ()
-    steps: Tuple[Step, ...] = ()
+    steps: Tuple[Step, ...] = ()  # in the running kernel
+    boot_steps: Tuple[Step, ...] = ()  # for the next boot; they come after the others
     warnings: Tuple[str, ...] = ()
     refusals: Tuple[str, ...] = ()
     files: Tuple[Tuple[str, Any, Any], ...] = ()  # (path, text before, text after) of own files that change
@@ -77,9 +79,51 @@ class Part(NamedTuple):
     """One subject: how it is read from a host, and planned; everything else is the transaction's."""
 
     name: str
-    read: Callable  # (host, options) -> state
+    read: Callable  # (_view.View, options) -> state, with a field `others`: the _memo.Wants of other parts
     plan: Callable  # (state, options) -> Plan
     prove: Any = None  # (host, options) -> what the module returns besides; raises ConntrackError where it does not hold
+    rows: Any = None  # of a part that is made of others: (options) -> ((Part, its options), ...)
+    tell: Any = None  # of such a part: (options, what its parts return) -> what the module returns besides
+    at_once: Any = None  # of such a part: (options) -> options without what waits for the confirmation
+
+
+def together(plans):
+    """One Plan of those of several parts: what several of them want is done once, and said once."""
+    if len(plans) == 1:
+        return plans[0]
+    return Plan(
+        changes=_unique((c for plan in plans for c in plan.changes), lambda c: (c.name, c.layer, c.before, c.after)),
+        steps=_once(plan.steps for plan in plans),
+        boot_steps=_once(plan.boot_steps for plan in plans),
+        warnings=_unique(text for plan in plans for text in plan.warnings),
+        refusals=_unique(text for plan in plans for text in plan.refusals),
+        files=_unique((row for plan in plans for row in plan.files), lambda row: row[0]),
+        namespace=max(plan.namespace for plan in plans),
+    )
+
+
+def _unique(found, key=lambda each: each):
+    """The items, the first of those with the same key."""
+    known = OrderedDict()
+    for each in found:
+        known.setdefault(repr(key(each)), each)
+    return tuple(known.values())
+
+
+def _once(lists):
+    """The steps of several plans, less those that an earlier one has; but a program that reads what was written runs in the last that asks for it."""
+    numbered = [(number, step) for number, steps in enumerate(lists) for step in steps]
+    places = {}
+    for number, step in numbered:
+        if step.action == "run":
+            places[_sameness(step)] = number
+        else:
+            places.setdefault(_sameness(step), number)
+    return tuple(step for number, step in numbered if places[_sameness(step)] == number)
+
+
+def _sameness(step):
+    return repr((step.action, step.target, step.value))
 
 
 def shown(value):

@@ -9,19 +9,18 @@ Looking changes nothing: no module is loaded, no table registered, no packet sen
 from typing import Any, NamedTuple
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import (
-    _boot,
-    _boot_read,
     _ctnetlink,
     _evidence,
     _expectations,
-    _kernel,
     _nat_row,
     _nat_rules,
+    _owners,
     _patterns,
     _rates,
     _rulesets,
     _sizing,
     _stat,
+    _view,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, CATALOGUE
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
@@ -52,11 +51,8 @@ def facts(host, options):
 
 
 def _facts(host, options):
-    inputs = _boot_read.read(host)
-    kernel = _kernel.read(host, inputs)
-    inputs = _kernel.as_booted(kernel, inputs)
-    boot = _boot.boot(inputs)
-    rulesets = _rulesets.read(host, kernel.release)
+    view = _view.View(host)
+    kernel, inputs, boot, rulesets = view.kernel, view.inputs, view.boot, view.rulesets
     found = {
         "available": kernel.available,
         "builtin": kernel.builtin,
@@ -66,6 +62,7 @@ def _facts(host, options):
         "loaded_by": boot.loaded_by,
         "boot_problems": list(boot.problems),
         "tracking": _evidence.read(host, kernel, inputs, options.get("probe", False), rulesets),
+        "owners": _owners.facts(view.owners),
         "snat_rules": [_nat_row.facts(row) for row in _nat_rules.read(host, rulesets)[0]],
     }
     found.update(_table(host, kernel))

@@ -7,39 +7,58 @@
 A journal is on the disk before the first step. A run that is killed leaves it, and the next run has
 in it everything that takes the host back to what it was.
 """
-import json
-
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError, Step
+from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import dump, load
+from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import path as memo_path
+from ansible_collections.netfleet.conntrack.plugins.module_utils._own import FOLDERS
 
-SCHEMA_VERSION = 1
 FED = ("feed", "jump")
-COMMANDS = ("run", "reread", "load", "adopt", "foreign") + FED
+COMMANDS = ("run", "first", "reread", "load", "adopt", "foreign") + FED
 MODES = {"file": 0o644, "script": 0o755, "private": 0o600}
 
 
-def load(host, path):
-    """What a file of ours remembers; an empty dict when there is none."""
-    text = host.read(path)
-    if not text:
-        return {}
+def path(namespace=""):
+    """What holds, while a run changes something, how to take it back; network namespaces on one file system have one each."""
+    return memo_path("journal", namespace)
+
+
+def read(host, place):
+    """A journal; an empty dict where no run was killed.
+
+    ``undo``: entries that are carried out from the last to the first. ``awaits``: what _confirm has to know.
+    """
+    return load(host, place)
+
+
+def write(host, place, entries, **more):
+    """Have the entries of a journal on the disk."""
+    host.write_file(place, dump(dict(more, undo=entries)), MODES["private"])
+
+
+def forget(host, place):
+    """Take a journal away where that can be done; it did not come to anything."""
     try:
-        return json.loads(text)
-    except ValueError:
-        raise ConntrackError("%s is not JSON; move it away and run again" % path) from None
+        host.remove_file(place)
+    except ConntrackError:
+        pass
 
 
-def dump(values):
-    """The text of a file that remembers ``values``."""
-    return json.dumps(dict(values, schema_version=SCHEMA_VERSION), indent=2, sort_keys=True) + "\n"
+class Closed:
+    """How the journal of an ordinary run is kept: it goes when everything is done."""
 
+    def __init__(self, host, place):
+        self.host, self.path = host, place
 
-def read(host, path):
-    """The entries of a journal, which are carried out from the last to the first; none where no run was killed."""
-    return load(host, path).get("undo", [])
+    def begin(self, entries):
+        """Before the first write."""
+        write(self.host, self.path, entries)
 
+    def end(self):
+        """After everything was done and read again."""
+        self.host.remove_file(self.path)
 
-def write(host, path, entries):
-    host.write_file(path, dump({"undo": entries}), MODES["private"])
+    def cancel(self):
+        """Before everything is taken back."""
 
 
 def undo(host, step):
@@ -49,16 +68,16 @@ def undo(host, step):
 
 
 def do_noted(host, step, entries, done):
-    """Do a step, and note what takes it back; a write that fails did nothing, but a command may have done half.
+    """Do a step, and note beforehand what takes it back, for a step that fails may have been done, or half of it.
 
-    What is fed to a program is loaded as a whole or not at all.
+    What is fed to iptables is loaded or not, and a jump that was not taken away must not be put there again.
     """
-    if step.action in COMMANDS and step.action not in FED:
-        done.extend(entries)
+    if step.action == "feed" and step.value[0][0] != "nft":
         do(host, step)
+        done.extend(entries)
     else:
-        do(host, step)
         done.extend(entries)
+        do(host, step)
 
 
 def do(host, step):
@@ -112,6 +131,14 @@ def roll_back(host, path, entries, error):
     failed = _failures(host, [Step(**entry) for entry in reversed(entries)]) or _failures(host, [Step("private", path, None)])
     if failed:
         raise ConntrackError("%s; putting back what was before failed, and the next run will try again: %s" % (error, "; ".join(failed)))
+    tidy(host, path)
+
+
+def tidy(host, path):
+    """Take away what a killed run left of a journal, and our folders where they are empty."""
+    host.clear(path)
+    for folder in FOLDERS:
+        host.remove_folder(folder)
 
 
 def _failures(host, steps):
@@ -129,6 +156,9 @@ def _take_back(host, step):
     # A value with nothing before it has nothing to go back to: its module was not loaded.
     # A module that others have come to use stays: it does no harm, and unloading it is not to be had.
     # A jump that a killed run did not come to set is not there to be taken away.
+    # What was refused is as it was, and would be refused again.
+    if step.action not in COMMANDS and host.read(step.target) == step.value:
+        return
     if step.action == "load":
         host.run(step.value)
     elif step.action == "jump":

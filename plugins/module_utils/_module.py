@@ -5,9 +5,11 @@
 """The frame of every module: where AnsibleModule and the rest of the collection meet."""
 import os
 
+from ansible.module_utils import basic
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.errors import UnsupportedError
 
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _recall
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
 
@@ -39,9 +41,9 @@ class Module(AnsibleModule):
         else:
             super().fail_json(msg=msg, **kwargs)
 
-    def host(self):
+    def host(self, kind=Host):
         """The machine that this module runs on."""
-        return Host(run=self._command, replace=self._replace)
+        return kind(run=self._command, replace=self._replace)
 
     def _replace(self, new, path):
         """Put a file in another's place, labelled as that place asks.
@@ -59,16 +61,19 @@ class Module(AnsibleModule):
         except OSError as error:
             return error.errno or 1, "", error.strerror or str(error)
 
-    def apply(self, part):
-        """Bring a part about, or say in check mode what that takes."""
+    def apply(self, part, host=None):
+        """Bring a part about, or say in check mode what that takes; return the result. ``host``: where that is not self.host()."""
         # Imported here because modules that only read do without, and imports cost time.
         from ansible_collections.netfleet.conntrack.plugins.module_utils import _transaction
 
         try:
-            result = _transaction.execute(self.host(), part, self.params, self.check_mode, self.faults)
+            return _transaction.execute(host or self.host(), part, self.params, self.check_mode, self.faults)
         except ConntrackError as error:
-            self.fail_json(msg=str(error))
-        for text in result.pop("warnings"):
+            return self.fail_json(msg=str(error))
+
+    def tell(self, result):
+        """End with a result."""
+        for text in result.pop("warnings", ()):
             self.warn(text)
         self.exit_json(**result)
 
@@ -81,10 +86,32 @@ class Module(AnsibleModule):
             result = read(self.host(), self.params)
         except ConntrackError as error:
             self.fail_json(msg=str(error))
-        for text in result.pop("warnings", ()):
-            self.warn(text)
-        self.exit_json(**result)
+        self.tell(result)
 
     def act(self, do, check):
         """Return what came of ``do`` (host, options, rehearse, say), which in check mode only says what it would do."""
         self.answer(lambda host, options: do(host, options, self.check_mode, self.log), check)
+
+
+def bring_about(name, make):
+    """Run the module ``name``; ``make`` () returns its argument spec and its Part, and is called only where the last answer does not stand."""
+    given = basic._load_params() or {}
+    options = {option: value for option, value in given.items() if not option.startswith("_ansible_")}
+    wanted = _recall.key(name, options, __loader__)
+    if given:
+        _answer_as_before(name, options, wanted)
+    spec, part = make()
+    module = Module(spec)
+    witness = module.host(_recall.Witness)
+    result = module.apply(part, witness)
+    if not module.check_mode:
+        _recall.keep(witness, name, wanted, result)
+    module.tell(result)
+
+
+def _answer_as_before(name, options, wanted):
+    """End with the last answer where it stands. The options were checked when it was given."""
+    module = Module({option: {"type": "raw"} for option in options})
+    result = _recall.recalled(module.host(), name, wanted)
+    if result is not None:
+        module.tell(result)

@@ -43,18 +43,19 @@ def settings_files(values, builtin, sysctl_program, loaded_for_others):
     # systemd keeps the place of a key that is given twice with the same value, so a foreign line with the
     # alias could come after ours (src/sysctl/sysctl.c).
     keys.update((alias, values[name]) for alias, name in ALIASES.items() if name in values)
-    parameters = OrderedDict(
-        (BY_NAME[name].parameter, value)
-        for name, value in values.items()
-        if BY_NAME[name].parameter and BY_NAME[name].group == "table"
-    )
+    options = parameters(values)
     modular = bool(values) and not builtin
     return {
-        MODPROBE: _modprobed.render("nf_conntrack", parameters.items(), HEADER) if modular and parameters else None,
+        MODPROBE: _modprobed.render("nf_conntrack", options, HEADER) if modular and options else None,
         MODULES_LOAD: modules_load_file(modular or loaded_for_others),
         UDEV: _udev.render(sysctl_program, SYSCTL, HEADER) if modular and keys else None,
         SYSCTL: _sysctld.render(keys.items(), HEADER) if keys else None,
     }
+
+
+def parameters(values):
+    """What of ``values`` (name to number) the module is loaded with: pairs of a parameter and its value."""
+    return [(BY_NAME[name].parameter, value) for name, value in values.items() if BY_NAME[name].parameter and BY_NAME[name].group == "table"]
 
 
 def modules_load_file(wanted):

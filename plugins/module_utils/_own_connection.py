@@ -19,6 +19,7 @@ SERVERS = frozenset(("sshd", "sshd-session", "sshd-auth", "dropbear", "dropbearm
 DELETED = " (deleted)"  # after the name of a program that was replaced while it ran
 SOCKET = "socket:["
 PORT = 22
+PARENT, STARTED = 1, 19  # fields of /proc/PID/stat after the name: ppid and starttime, in ticks since the boot
 MOST = 1000  # processes above one another; a walk through a changing tree has to end
 WARNING = "the connection that carries Ansible was not found among those of the processes above this one: %d established connections to %s are left alone"
 WHOSE = {"server": "the SSH server of this host", "port": "port 22 of this host"}
@@ -48,6 +49,16 @@ def own_connection(host, pid=None):
     return _instead("port", _flows(row for row in rows if row.local[1] == PORT), servers)
 
 
+def opened(host, pid=None):
+    """When the connection that carries Ansible was opened, in ticks since the boot; None where no SSH server above this process has one.
+
+    An SSH server has a process for each connection from the moment on at which it accepts it, so the oldest that holds one tells.
+    """
+    pids = [each for each in _above(host, str(pid or host.link("/proc/self") or 0)) if _is_server(host, each) and _held(host, each)]
+    stats = [_stat(host, each) for each in pids]
+    return min(int(fields[STARTED]) for fields in stats) if stats and all(len(fields) > STARTED for fields in stats) else None
+
+
 def _instead(way, flows, servers):
     """What was found instead. With nothing to leave alone there is nothing to tell, unless there must be something."""
     return Own(flows, way, WARNING % (len(flows), WHOSE[way]) if flows or servers else None)
@@ -74,8 +85,13 @@ def _above(host, pid):
 
 def _parent(host, pid):
     """The number of the process above, 0 for none. The name of a process, in brackets, may hold blanks and brackets."""
-    fields = _text(host, "/proc/%s/stat" % pid).rpartition(")")[2].split()
-    return fields[1] if len(fields) > 1 else "0"
+    fields = _stat(host, pid)
+    return fields[PARENT] if len(fields) > PARENT else "0"
+
+
+def _stat(host, pid):
+    """The fields of a process from its state on, or none."""
+    return _text(host, "/proc/%s/stat" % pid).rpartition(")")[2].split()
 
 
 def _is_server(host, pid):

@@ -13,15 +13,14 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _boot,
     _boot_read,
     _initrd,
-    _kernel,
     _obstacles,
     _own,
+    _owners,
     _sizing,
     _wanted,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME, CATALOGUE
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import BOOT, LOAD_MODULE, RUNNING, Change, Part, Plan, Step, own_file, reread
-from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import memo, wanted_by_others
 
 NAME = "settings"
 # Lowering these comes before lowering their partners, whose rows stand first in the catalogue:
@@ -43,24 +42,23 @@ class State(NamedTuple):
     initrd: Any  # _initrd.Tools: what makes the initramfs, or None
     udev: bool  # udev is running
     sysctl_program: str  # what a udev rule runs to apply our values
-    loaded_for_others: bool  # another part has the module loaded at boot as well
+    others: Any  # _memo.Wants: what other parts want at boot as well
+    owners: Any  # _owners.Owner of every other program that writes the same values
 
 
-def read(host, dummy_options):
+def read(view, dummy_options):
     """Read everything that a plan needs."""
-    inputs = _boot_read.read(host)
-    kernel = _kernel.read(host, inputs)
-    inputs = _kernel.as_booted(kernel, inputs)
     return State(
-        kernel=kernel,
-        inputs=inputs,
-        boot=_boot.boot(inputs),
-        own={path: host.read(path) for path in OWN},
-        memo=memo(host, NAME, kernel.namespace),
-        initrd=_initrd.tools(host, kernel.release),
-        udev=host.exists("/run/udev/control"),
-        sysctl_program=_own.sysctl_program(host.exists),
-        loaded_for_others=wanted_by_others(host, NAME).module,
+        kernel=view.kernel,
+        inputs=view.inputs,
+        boot=view.boot,
+        own={path: view.host.read(path) for path in OWN},
+        memo=view.memo(NAME),
+        initrd=view.initrd,
+        udev=view.host.exists("/run/udev/control"),
+        sysctl_program=_own.sysctl_program(view.host.exists),
+        others=view.wanted_by_others(NAME),
+        owners=view.owners,
     )
 
 
@@ -81,8 +79,9 @@ def plan(state, options):
     )
     return Plan(
         changes=changes,
-        steps=_initrd.around(_file_steps(state, files), state.initrd, renewal) + _running_steps(state, running),
-        warnings=want.warnings + after.problems,
+        steps=tuple(_running_step(state, change, at_boot) for change in running),
+        boot_steps=_initrd.around(_file_steps(state, files), state.initrd, renewal),
+        warnings=want.warnings + after.problems + _owners.warnings(state.owners, want.values, kept=bool(at_boot)),
         refusals=refusals,
         files=tuple((p, state.own[p], files[p]) for p in OWN if state.own[p] != files[p]),
         namespace=state.kernel.namespace,
@@ -96,7 +95,7 @@ def _files(state, values):
     """The texts of our files; those on a file system that another network namespace boots from stay as they are."""
     if not state.kernel.boots:
         return state.own
-    return _own.settings_files(values, state.inputs.builtin, state.sysctl_program, state.loaded_for_others)
+    return _own.settings_files(values, state.inputs.builtin, state.sysctl_program, state.others.module)
 
 
 def _returns(state, want, after):
@@ -169,13 +168,10 @@ def _load_change(state, changes):
     return [Change(NAME, "nf_conntrack", RUNNING, "not loaded", "loaded", "its settings exist only while it is loaded")]
 
 
-def _running_steps(state, changes):
-    return tuple(_running_step(state, change) for change in changes)
-
-
-def _running_step(state, change):
+def _running_step(state, change, at_boot):
     if change.name not in BY_NAME:
-        return LOAD_MODULE
+        # With the sizes of the next boot, for the table of NAT keeps the one that the module begins with.
+        return LOAD_MODULE._replace(value=LOAD_MODULE.value + ["%s=%d" % pair for pair in _own.parameters(at_boot)])
     return Step("value", _obstacles.value_path(state, change.name), str(int(change.after)))
 
 

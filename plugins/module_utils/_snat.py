@@ -11,11 +11,8 @@ mistaken for a new one and rewritten.
 from typing import Any, NamedTuple
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import (
-    _boot_read,
-    _evidence,
     _foreign,
     _foreign_back,
-    _kernel,
     _nat_owners,
     _nat_row,
     _nat_rules,
@@ -28,6 +25,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _snat_truth,
     _snat_wanted,
     _unit,
+    _view,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import (
     LOAD_MODULE,
@@ -40,13 +38,13 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
     own_file,
 )
 from ansible_collections.netfleet.conntrack.plugins.module_utils._snat_rule import FAMILIES
-from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import memo, wanted_by_others
 
 NAME = "snat"
 # Packets that are forwarded tell at POST_ROUTING where they came in (commit 28f8bfd1ac94).
 IN_INTERFACE_SINCE = (5, 5)
 FORWARDING = {"ipv4": "/proc/sys/net/ipv4/ip_forward", "ipv6": "/proc/sys/net/ipv6/conf/all/forwarding"}
 FOREIGN = ("leave", "report", "randomize")
+HOLD = "hold"  # what a run says that is to be confirmed before rules of others change
 
 
 def spec():
@@ -75,17 +73,15 @@ class State(NamedTuple):
     links: Any  # names of the network interfaces
     passing: Any  # families whose packets are forwarded without being tracked
     memo: Any  # dict
-    others: Any  # _transaction.Wants
+    others: Any  # _memo.Wants
 
 
-def read(host, dummy_options):
+def read(view, dummy_options):
     """Read everything that a plan needs."""
-    inputs = _boot_read.read(host)
-    kernel = _kernel.read(host, inputs)
-    rulesets = _rulesets.read(host, kernel.release)
+    host, rulesets = view.host, view.rulesets
     rows, unread = _nat_rules.read(host, rulesets)
     return State(
-        kernel=kernel,
+        kernel=view.kernel,
         unread=unread,
         held=_held(host, rulesets),
         rows=rows,
@@ -93,11 +89,11 @@ def read(host, dummy_options):
         boot=_foreign_back.boot(host),
         nat=_snat_choice.read(host, rulesets),
         own={path: host.read(path) for path in tuple(_snat_backends.files(None, ())) + _unit.OWN},
-        unit=_unit.read(host),
+        unit=view.unit,
         links=[line.partition(":")[0].strip() for line in (host.read("/proc/net/dev") or "").splitlines() if ":" in line],
-        passing=_passing(host, _evidence.read(host, kernel, inputs, rulesets=rulesets)),
-        memo=memo(host, NAME, kernel.namespace),
-        others=wanted_by_others(host, NAME),
+        passing=_passing(host, view.tracking),
+        memo=view.memo(NAME),
+        others=view.wanted_by_others(NAME),
     )
 
 
@@ -138,8 +134,8 @@ def plan(state, options):
         changes=load + sum(running.values(), ()) + foreign.changes + tuple(own_file(NAME, path, state.own[path], files[path]) for path in changed) + unit,
         steps=(LOAD_MODULE,) * len(load)
         + foreign.steps  # by numbers that rules have before ours come or go
-        + tuple(_snat_running.steps(state.held, lists, running, state.nat.programs))
-        + _boot_steps(files, changed, unit, loads, at_boot),
+        + tuple(_snat_running.steps(state.held, lists, running, state.nat.programs)),
+        boot_steps=_boot_steps(files, changed, unit, loads, at_boot),
         warnings=tuple(_snat_truth.warnings(state, backend, rules)) + foreign.warnings,
         files=tuple((path, state.own[path], files[path]) for path in changed),
         namespace=state.kernel.namespace,
@@ -151,6 +147,8 @@ def plan(state, options):
 def _of_others(state, options, present):
     """What is done about SNAT rules of others; where nothing is asked for, what was done is taken back."""
     known, asked = state.memo.get("foreign", ()), options.get("foreign", "leave") if present else "leave"
+    if asked == HOLD:
+        return _foreign.Foreign(memo=known)
     if asked == "randomize" and state.unread:
         return _foreign.Foreign(refusals=("foreign: could not read %s; say foreign: report" % ", ".join(state.unread),))
     if asked == "randomize":
@@ -235,7 +233,7 @@ def _prove(host, options):
     """See that rules of others are where they were, with nothing else changed in them."""
     if options.get("state") == "absent" or options.get("foreign") != "randomize":
         return {}
-    state = read(host, options)
+    state = read(_view.View(host), options)
     wrong = list(_foreign.unproven(state.rows, state.memo.get("foreign", ()), state.boot))
     if wrong:
         raise ConntrackError("; ".join(wrong))

@@ -9,6 +9,7 @@ Pure: no files, no Ansible.
 import ipaddress
 import re
 
+from ansible_collections.netfleet.conntrack.plugins.module_utils._option_readers import Wrong, interface, networks
 from ansible_collections.netfleet.conntrack.plugins.module_utils._snat_rule import (
     EVERY_BIT,
     EXEMPT,
@@ -23,8 +24,6 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._snat_rule impo
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 # nft cannot escape a quote within a comment, and the ruleset that it prints with one would not load again.
 NOT_IN_COMMENT = re.compile(r'["\x00-\x1f\x7f]')
-# A name that the kernel takes (dev_valid_name in net/core/dev.c) and that both tools can quote, then perhaps the wildcard.
-INTERFACE = re.compile(r'[^\s/:"*\x00-\x1f\x7f]{1,15}\*?\Z')
 PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
 MARK = re.compile(r"(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})(?:/(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}))?\Z")
 
@@ -50,10 +49,6 @@ def rule_spec():
     }
 
 
-class Wrong(Exception):
-    """What is wrong with one option, and its remedy."""
-
-
 def _name(text):
     if not NAME.match(text or ""):
         raise Wrong("%r is no name; use 1 to 64 of the letters A-Z and a-z, digits, and _ . -" % text)
@@ -67,30 +62,11 @@ def _comment(text):
     return text
 
 
-def _interface(text):
-    if text and not (INTERFACE.match(text) and text not in (".", "..")):
-        raise Wrong("%r is no name of an interface; give up to 15 characters without blanks, quotes, / and :, and "
-                    "for all that begin so a * after them" % text)
-    return text or ""
-
-
 def _networks(texts):
-    found = []
-    for text in texts or ():
-        try:
-            found.append(ipaddress.ip_network(text))
-        except ValueError as error:
-            raise Wrong("%s; write it as %s" % (error, _network_meant(text))) from None
+    found = networks(texts)
     if len({network.version for network in found}) > 1:
         raise Wrong("%s are of IPv4 and of IPv6; write a rule for each" % ", ".join(texts))
     return found
-
-
-def _network_meant(text):
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return "an address or a network, such as 192.0.2.0/24 or 2001:db8::/64"
 
 
 def _to(text):
@@ -145,8 +121,8 @@ def _number(text):
 READERS = {
     "name": _name,
     "comment": _comment,
-    "out_interface": _interface,
-    "in_interface": _interface,
+    "out_interface": interface,
+    "in_interface": interface,
     "source": _networks,
     "destination": _networks,
     "to": _to,

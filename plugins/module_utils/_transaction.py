@@ -7,51 +7,43 @@
 Everything is refused before the first write. What was there before is on the disk
 (the journal) before the first write. A step that fails, and a result that does not
 hold when it is read again, are undone at once; a run that was killed leaves its
-journal, and the next run completes it.
+journal, and the next run completes it. A run that is to be confirmed leaves its journal
+on purpose, with what takes it back (_confirm), and nothing for the next boot.
 """
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _journal, _own
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _journal, _memo, _recall, _view
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import (
+    RUNNING,
     ConntrackError,
+    Plan,
     Step,
     diff,
     shown,
+    together,
 )
 
-FOLDER = _own.FOLDERS[0]
-PARTS = ("settings", "early_load", "snat")
+
+class Row(NamedTuple):
+    """A part of what a run has to do."""
+
+    part: Any  # _change.Part
+    options: Any
+    plan: Plan
 
 
-def memo_path(part, namespace=""):
-    """Where a part remembers what it cannot read back from the host."""
-    return "%s/%s%s.json" % (FOLDER, part, namespace)
+class Planned(NamedTuple):
+    """What a run has to do."""
 
+    rows: Any  # a Row for each part
+    whole: Plan  # of all parts
+    now: Plan  # what of it is done before it is confirmed
+    waits: bool  # this run does no more than that
 
-JOURNAL = memo_path("journal")
-
-
-def memo(host, part, namespace=""):
-    """What a part remembered; an empty dict when nothing."""
-    return _journal.load(host, memo_path(part, namespace))
-
-
-def _journal_path(plan):
-    """What holds, while a run changes something, how to take it back."""
-    return memo_path("journal", plan.namespace)
-
-
-class Wants(NamedTuple):
-    """What parts have done at boot by files that are the same for all of them."""
-
-    module: bool  # the module is loaded
-    unit: bool  # the unit loads rules
-
-
-def wanted_by_others(host, part):
-    """What the parts but this one want, by what they remembered."""
-    found = [memo(host, name) for name in PARTS if name != part]
-    return Wants(*(any(remembered.get(field) for remembered in found) for field in Wants._fields))
+    @property
+    def doing(self):
+        """What this run does."""
+        return self.now if self.waits else self.whole
 
 
 def execute(host, part, options, check_mode, faults=()):
@@ -59,115 +51,190 @@ def execute(host, part, options, check_mode, faults=()):
 
     Raises ConntrackError with everything that is wrong, in which case the host is as it was.
     """
-    plan = _planned(host, part, options, faults)
+    planned = _planned(host, part, options, faults)
     recovered, reached, proof = False, None, {}
-    if not check_mode and (plan.changes or host.exists(_journal_path(plan)) or _forgetful(host, part, plan)):
+    path = _journal.path(planned.whole.namespace)
+    if check_mode:
+        return _result(part, options, planned, recovered, _waiting(host, path))
+    if planned.whole.changes or host.exists(path) or any(_forgetful(host, row) for row in planned.rows):
         with host.lock():
-            recovered = host.exists(_journal_path(plan))
-            plan = _planned(host, part, options, faults)  # another run may have changed the host meanwhile
-            reached, proof = _carry_out(host, part, options, plan)
-    if not check_mode:
-        _keep(host, reached or plan)
-        _tidy(host, _journal_path(plan))
-    return dict(_result(plan, recovered), **proof)
+            planned = _planned(host, part, options, faults)  # another run may have changed the host meanwhile
+            recovered = _settle(host, path, options, planned)
+            planned = _planned(host, part, options, faults) if recovered else planned
+            reached, proof = _carry_out(host, part, options, planned)
+    _keep(host, reached or planned)
+    _journal.tidy(host, path)
+    return dict(_result(part, options, planned, recovered), **proof)
 
 
 def _planned(host, part, options, faults):
-    plan = part.plan(part.read(host, options), options)
-    wrong = tuple(faults) + plan.refusals
+    rows = _plans(host, part, options)
+    whole = together([row.plan for row in rows])
+    confirmed = bool(options.get("confirm_within") or options.get("confirm"))
+    wrong = tuple(faults) + whole.refusals + (tuple(_confirm().refusals(host, options, whole.changes)) if confirmed else ())
     if wrong:
         raise ConntrackError("; ".join(wrong))
-    return plan
+    if not (confirmed and whole.changes):
+        return Planned(rows, whole, whole, False)
+    at_once = _plans(host, part, part.at_once(options))
+    now = together([row.plan for row in at_once])
+    now = now._replace(changes=tuple(c for c in now.changes if c.layer == RUNNING), boot_steps=())
+    waits = bool(options.get("confirm_within"))
+    return Planned(at_once if waits else rows, whole, now, waits)
 
 
-def _result(plan, recovered):
-    result = {
-        "changed": bool(plan.changes),
-        "changes": [dict(change._asdict()) for change in plan.changes],
-        "diff": diff(plan),
-        "recovered": recovered,
-        "warnings": list(plan.warnings),
-    }
-    result.update(plan.returns or {})
-    return result
+def _confirm():
+    # Imported here because only runs that are to be confirmed need it, and imports cost time.
+    from ansible_collections.netfleet.conntrack.plugins.module_utils import _confirm as found
+
+    return found
 
 
-def _carry_out(host, part, options, plan):
-    path = _journal_path(plan)
-    left = _journal.read(host, path)
-    done = left + _journal.undo(host, _memo_step(part, plan))
-    steps = plan.steps + _forgotten_cache(host, plan)
+def _plans(host, part, options):
+    """The rows of a Part, or of the parts that it is made of, with their plans."""
+    rows, view = part.rows(options) if part.rows else ((part, options),), _view.View(host)
+    states = [each.read(view, given) for each, given in rows]
+    plans = [each.plan(state, given) for (each, given), state in zip(rows, states)]
+    if len(rows) > 1 and not any(plan.refusals for plan in plans):
+        plans = [_beside(plans, *args) for args in zip(rows, states, plans)]
+    return [Row(each, given, plan) for (each, given), plan in zip(rows, plans)]
+
+
+def _beside(plans, row, state, plan):
+    """A plan that counts with what the other plans want, which may differ from what their parts wanted so far."""
+    others = _memo.wants(each.memo for each in plans if each is not plan)
+    return plan if state.others == others else row[0].plan(state._replace(others=others), row[1])
+
+
+def _result(part, options, planned, recovered, warning=""):
+    plan, result = planned.doing, {}
+    for row in planned.rows:
+        result.update(row.plan.returns or {})
+    if part.tell:
+        withheld = [change for change in planned.whole.changes if change not in plan.changes]
+        result = dict(part.tell(options, result), awaits_confirmation=planned.waits, withheld=_told(withheld))
+    return dict(
+        result,
+        changed=bool(planned.whole.changes),
+        changes=_told(plan.changes),
+        diff=diff(planned.whole),
+        recovered=recovered,
+        warnings=list(planned.whole.warnings) + [warning] * bool(warning),
+    )
+
+
+def _told(changes):
+    return [dict(change._asdict()) for change in changes]
+
+
+def _waiting(host, path):
+    """What a check run has to say of a policy that awaits its confirmation."""
+    if not host.exists(path):
+        return ""
+    return _confirm().warning(host, _journal.read(host, path))
+
+
+def _settle(host, path, options, planned):
+    """Deal with the journal that an earlier run left; return whether it was killed."""
+    if not (host.exists(path) or options.get("confirm")):
+        return False
+    return _confirm().settle(host, path, options, planned)
+
+
+def _carry_out(host, part, options, planned):
+    plan, path = planned.doing, _journal.path(planned.whole.namespace)
+    _recall.forget(host)
+    left = _journal.read(host, path).get("undo", [])
+    done = left + [entry for row in planned.rows for entry in _journal.undo(host, _memo_step(row))]
+    steps = plan.steps + plan.boot_steps + tuple(step for row in planned.rows for step in _forgotten_cache(host, row.plan))
     undo = [_journal.undo(host, step) for step in steps]
-    _note(host, path, done + [entry for entries in undo for entry in entries])
+    finish = _window(host, options, planned, path)
+    _note(host, path, left, done + [entry for entries in undo for entry in entries], finish)
     try:
         _journal.clear(host, left)
-        _remember(host, part, plan)
+        _remember(host, planned.rows)
         for step, entries in zip(steps, undo):
             _journal.do_noted(host, step, entries, done)
         _journal.reread(host, left)
-        reached = _verified(host, part, options)
-        proof = part.prove(host, options) if part.prove else {}
-        _remember(host, part, reached)
-        host.remove_file(path)
+        reached = _verified(host, part, options, planned)
+        proof = _proof(host, planned.rows)
+        _remember(host, reached.rows)
+        finish.end()
     except ConntrackError as error:
+        finish.cancel()
         _journal.roll_back(host, path, done, error)
-        _tidy(host, path)
         raise ConntrackError("%s; everything is as it was before" % error) from error
     return reached, proof
 
 
-def _note(host, path, entries):
+def _window(host, options, planned, path):
+    """What is done about the journal at the end of a run."""
+    return _confirm().Window(host, path, options["confirm_within"]) if planned.waits else _journal.Closed(host, path)
+
+
+def _note(host, path, left, entries, finish):
+    """Have the journal on the disk; ``left`` are the entries of an earlier run, which goes back as well where that fails."""
     try:
-        _journal.write(host, path, entries)
+        finish.begin(entries)
     except ConntrackError as error:
-        _tidy(host, path)
+        finish.cancel()
+        if left:
+            _journal.roll_back(host, path, left, error)
+            raise ConntrackError("%s; everything is as it was before" % error) from error
+        _journal.forget(host, path)
+        _journal.tidy(host, path)
         raise ConntrackError("%s; nothing was changed" % error) from error
 
 
-def _tidy(host, path):
-    host.clear(path)
-    for folder in _own.FOLDERS:
-        host.remove_folder(folder)
-
-
-def _keep(host, plan):
+def _keep(host, planned):
     """Save the next run work, on a host where something is ours; where that fails, the next run has it to do."""
-    path, text = plan.cache or (None, None)
-    if path and text is None:
-        host.clear(path)
-    if text is None or not host.exists(FOLDER):
-        return
-    try:
-        _journal.do(host, Step("private", path, text))
-    except ConntrackError:
-        pass
+    for row in () if planned.waits else planned.rows:
+        place, text = row.plan.cache or (None, None)
+        if place and text is None:
+            host.clear(place)
+        if text is None or not host.exists(_memo.FOLDER):
+            continue
+        try:
+            _journal.do(host, Step("private", place, text))
+        except ConntrackError:
+            pass
 
 
 def _forgotten_cache(host, plan):
-    path, text = plan.cache or (None, None)
-    return (Step("private", path, None),) if path and text is None and host.exists(path) else ()
+    place, text = plan.cache or (None, None)
+    return (Step("private", place, None),) if place and text is None and host.exists(place) else ()
 
 
-def _memo_step(part, plan):
-    return Step("private", memo_path(part.name, plan.namespace), None if plan.memo is None else _journal.dump(plan.memo))
+def _memo_step(row):
+    place = _memo.path(row.part.name, row.plan.namespace)
+    return Step("private", place, None if row.plan.memo is None else _memo.dump(row.plan.memo))
 
 
-def _forgetful(host, part, plan):
+def _forgetful(host, row):
     """Tell whether a part remembers something else than it should; that alone is no change of the host."""
-    step = _memo_step(part, plan)
+    step = _memo_step(row)
     return host.read(step.target) != step.value
 
 
-def _remember(host, part, plan):
-    if _forgetful(host, part, plan):
-        _journal.do(host, _memo_step(part, plan))
+def _remember(host, rows):
+    for row in rows:
+        if _forgetful(host, row):
+            _journal.do(host, _memo_step(row))
 
 
-def _verified(host, part, options):
-    """Read again; return the plan that is left, which holds no change."""
-    reached = part.plan(part.read(host, options), options)
-    if reached.changes:
+def _proof(host, rows):
+    found = {}
+    for row in rows:
+        found.update(row.part.prove(host, row.options) if row.part.prove else {})
+    return found
+
+
+def _verified(host, part, options, planned):
+    """Read again; return what is left, which holds no change that should have been made."""
+    reached = _planned(host, part, options, ())
+    left = (reached.now if planned.waits else reached.whole).changes
+    if left:
         raise ConntrackError("; ".join(
-            "%s (%s) was set to %s and is %s" % (c.name, c.layer, shown(c.after), shown(c.before)) for c in reached.changes
+            "%s (%s) was set to %s and is %s" % (c.name, c.layer, shown(c.after), shown(c.before)) for c in left
         ))
     return reached

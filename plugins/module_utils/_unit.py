@@ -65,20 +65,26 @@ load() {
 }
 
 jump() {
-    test "$("$1" -w -t nat -S POSTROUTING 1 2> /dev/null)" = "-A POSTROUTING -j NETFLEET_SNAT" ||
-        "$1" -w -t nat -I POSTROUTING -j NETFLEET_SNAT || failed=1
+    test "$("$1" -w -t "$2" -S "$3" 1 2> /dev/null)" = "-A $3 -j $4" ||
+        "$1" -w -t "$2" -I "$3" -j "$4" || failed=1
 }
 
 load hooks.nft nft -f -
-load hooks.v4 iptables-restore -w --noflush
-load hooks.v6 ip6tables-restore -w --noflush
+for program in iptables ip6tables; do
+    file=hooks.v4
+    test "$program" = iptables || file=hooks.v6
+    load "$file" "$program-restore" -w --noflush
+    grep -q NETFLEET_MANAGEMENT "$file" 2> /dev/null || continue
+    jump "$program" raw PREROUTING NETFLEET_MANAGEMENT_IN
+    jump "$program" raw OUTPUT NETFLEET_MANAGEMENT_OUT
+done
 load snat.nft nft -f -
 for program in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
     file=snat.$program
     test -e "$file" || continue
     command -v "$program" > /dev/null || program=${program%%-*}
     load "$file" "$program-restore" -w --noflush
-    jump "$program"
+    jump "$program" nat POSTROUTING NETFLEET_SNAT
 done
 exit "$failed"
 """ % {"header": HEADER, "folder": FOLDER}
@@ -116,13 +122,13 @@ def around(steps, changed, unit_changes, wanted):
     if UNIT in changed:
         steps = reread(steps, "telling systemd of its new unit", ["systemctl", "daemon-reload"])
     if unit_changes and wanted:
-        return steps + (_systemctl("enable", "disable"),)
-    return ((_systemctl("disable", "enable", "--now"),) if unit_changes else ()) + steps
+        return steps + (_systemctl("run", "enable", "disable"),)
+    return ((_systemctl("first", "disable", "enable", "--now"),) if unit_changes else ()) + steps
 
 
-def _systemctl(verb, undo, *options):
+def _systemctl(action, verb, undo, *options):
     commands = [["systemctl", word] + list(options) + [NAME] for word in (verb, undo)]
-    return Step("run", "%s of %s" % (verb, NAME), commands[0], (commands[1],))
+    return Step(action, "%s of %s" % (verb, NAME), commands[0], (commands[1],))
 
 
 def restart(why, undo=()):

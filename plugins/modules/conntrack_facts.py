@@ -128,6 +128,13 @@ ansible_facts:
             C(to), C(ports), C(port_selection), C(persistent), C(comment), C(packets) and C(priority) of its base chain.
           type: list
           elements: dict
+        owners:
+          description: >-
+            Other programs and files that write the same values, each with its C(name), C(where) it says so, its C(effect) in words, and
+            C(settings), which has the C(value) of each, its C(source) and C(when) it is written (V(always), V(if it was lower),
+            V(if it was higher), or V(never) for a name that kernels no longer know).
+          type: list
+          elements: dict
         counters:
           description: Counters since the network namespace began, under the names that the kernel gives them in netlink.
           type: dict

@@ -15,35 +15,22 @@ description:
   - The rule is an own nftables table (or iptables chain) that no packet passes through. An own systemd unit loads it
     before C(network-pre.target), after the distribution's firewall services, and again when one of them
     restarts or reloads.
+  - On request, keeps the management path out of the table, so that a full table never locks the administrator out.
   - What it did is verified by a packet over loopback when something had to be changed.
 extends_documentation_fragment:
+  - netfleet.conntrack.early_load
+  - netfleet.conntrack.early_load.management
   - netfleet.conntrack.attributes
   - netfleet.conntrack.attributes.change_module
   - netfleet.conntrack.attributes.actiongroup_conntrack
 options:
-  module:
+  at_boot:
     description:
-      - Load C(nf_conntrack) at every boot. Means nothing where it is built into the kernel.
+      - Do the same at every boot. This needs systemd.
+      - V(false) is for hosts without systemd, and for network namespaces that no boot sets up. The rules are then loaded now, and
+        O(module) and O(initramfs) mean nothing.
     type: bool
     default: true
-  hooks:
-    description:
-      - Load a rule that switches tracking on, now and at every boot. Needs systemd.
-    type: bool
-    default: true
-  backend:
-    description:
-      - What holds the rule. V(auto) takes nftables where it is installed, else iptables.
-    type: str
-    choices: [auto, nftables, iptables]
-    default: auto
-  initramfs:
-    description:
-      - Whether the initramfs loads the module. V(auto) does so where the root file system needs the network.
-        Works with C(initramfs-tools) and C(dracut).
-    type: str
-    choices: [auto, always, never]
-    default: auto
   state:
     description:
       - V(absent) takes away what is ours. The module stays loaded, because rules may need it.
@@ -62,6 +49,13 @@ EXAMPLES = r"""
 - name: The same from the initramfs on, for a root file system on iSCSI
   netfleet.conntrack.early_load:
     initramfs: always
+
+- name: Never locked out by a full table
+  netfleet.conntrack.early_load:
+    management:
+      interfaces: [mgmt0]
+      networks: [192.0.2.0/24, 2001:db8:7::/64]
+      ports: [22, 830]
 """
 
 RETURN = r"""
@@ -76,6 +70,11 @@ tracking:
   returned: success
   type: dict
   sample: {ipv4: 'yes', ipv6: 'yes', because: rule with ct state in table inet netfleet_conntrack chain early_load}
+management:
+  description: Whether the management path is V(untracked), as asked, or stays V(tracked), because rules of others would be met.
+  returned: when O(management) is given
+  type: str
+  sample: untracked
 loaded_by:
   description: What loads the module before C(systemd-sysctl) runs at the next boot.
   returned: success
@@ -87,12 +86,18 @@ recovered:
   type: bool
 """
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils._early_load import PART, spec
-from ansible_collections.netfleet.conntrack.plugins.module_utils._module import Module
+from ansible_collections.netfleet.conntrack.plugins.module_utils._module import bring_about
+
+
+def make():
+    """The argument spec and the Part, loaded where they are needed."""
+    from ansible_collections.netfleet.conntrack.plugins.module_utils._early_load import PART, spec
+
+    return spec(), PART
 
 
 def main():
-    Module(spec()).apply(PART)
+    bring_about("early_load", make)
 
 
 if __name__ == "__main__":

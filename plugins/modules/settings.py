@@ -127,13 +127,19 @@ recovered:
   type: bool
 """
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils._module import Module
-from ansible_collections.netfleet.conntrack.plugins.module_utils._settings import PART
-from ansible_collections.netfleet.conntrack.plugins.module_utils._spec import settings_spec
+from ansible_collections.netfleet.conntrack.plugins.module_utils._module import bring_about
+
+
+def make():
+    """The argument spec and the Part, loaded where they are needed."""
+    from ansible_collections.netfleet.conntrack.plugins.module_utils._settings import PART
+    from ansible_collections.netfleet.conntrack.plugins.module_utils._spec import settings_spec
+
+    return settings_spec(), PART
 
 
 def main():
-    Module(settings_spec()).apply(PART)
+    bring_about("settings", make)
 
 
 if __name__ == "__main__":

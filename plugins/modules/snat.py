@@ -111,12 +111,18 @@ recovered:
   type: bool
 """
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils._module import Module
-from ansible_collections.netfleet.conntrack.plugins.module_utils._snat import PART, spec
+from ansible_collections.netfleet.conntrack.plugins.module_utils._module import bring_about
+
+
+def make():
+    """The argument spec and the Part, loaded where they are needed."""
+    from ansible_collections.netfleet.conntrack.plugins.module_utils._snat import PART, spec
+
+    return spec(), PART
 
 
 def main():
-    Module(spec()).apply(PART)
+    bring_about("snat", make)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ BLOCKS = (ast.For, ast.If, ast.Try, ast.While, ast.With)
 DOORS = {
     "open": ("_host.py",), "socket": ("_host.py",), "fsync": ("_host.py",), "unlink": ("_host.py",), "makedirs": ("_host.py",),
     "subprocess": (), "popen": (), "eval": (), "exec": (),
-    "AnsibleModule": ("_module.py",), "check_mode": ("_module.py", "_transaction.py"),
+    "AnsibleModule": ("_module.py",), "check_mode": ("_module.py", "_transaction.py", "policy.py"),
     "fail_json": ("_module.py",), "run_command": ("_module.py",), "rename": ("_host.py", "_module.py"),
 }
 

@@ -29,7 +29,7 @@ STAGES = (
     Stage("sanity-newest", (*DEV, "sanity", "--core", "newest"), quick=True),
     Stage("sanity-2.16", (*DEV, "sanity", "--core", "216")),
     Stage("integration", (*DEV, "pytest", "tests/integration"), lane="host"),
-    Stage("molecule", (*DEV, "in", "molecule", "molecule", "test", "-s", "default", "-s", "boot", "-s", "nat", "-s", "flows"), lane="guests"),
+    Stage("molecule", (*DEV, "in", "molecule", "molecule", "test", "-s", "default", "-s", "boot", "-s", "nat", "-s", "flows", "-s", "confirm"), lane="guests"),
     Stage("run", ("make", "run", f"PYTHON={sys.executable}"), lane="guests"),
 )
 

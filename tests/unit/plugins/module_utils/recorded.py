@@ -15,6 +15,7 @@ import shutil
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_read, _sizing
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import ALIASES, BY_KEY, BY_NAME
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
+from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import small_rules
 
 # Before any test chooses another folder to work in.
 HOSTS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "fixtures", "hosts")
@@ -22,8 +23,8 @@ HOSTS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abs
 FOLDERS = ("/etc", "/etc/sysctl.d", "/etc/modprobe.d", "/etc/modules-load.d", "/etc/udev/rules.d", "/etc/systemd/system", "/run", "/var/lib")
 NETFILTER = "/proc/sys/net/netfilter/"
 ALIAS = "/proc/sys/net/nf_conntrack_max"
-MODULES_OF = {"nft": ["nf_tables"], "iptables": ["ip_tables", "ip6_tables"]}
-TABLES_NAMES = ("/proc/net/ip_tables_names", "/proc/net/ip6_tables_names")
+MODULES_OF = {"nft": ["nf_tables"], "iptables": ["ip_tables"], "ip6tables": ["ip6_tables"]}
+TABLES_NAMES = {"/proc/net/ip_tables_names": "iptables", "/proc/net/ip6_tables_names": "ip6tables"}
 HOOK = "/etc/initramfs-tools/hooks/zz-netfleet-conntrack"
 IMAGE = "/boot/initrd.img-%s"
 PARAMETERS = "/sys/module/nf_conntrack/parameters/"
@@ -167,33 +168,32 @@ class Machine(Host):
 
     # Commands
 
-    def command(self, argv, dummy_data):
+    def command(self, argv, data):
         """What the programs of the machine do, as far as it matters here."""
+        self.input = data
         program = os.path.basename(argv[0])
         act = getattr(self, "_run_" + program.replace("-", "_"), None)
         if act is None:
             raise AssertionError("nobody thought of %s" % " ".join(argv))
-        if program.endswith("-save") or program in ("nft", "iptables", "ip6tables") and not self._writes(argv):
+        if program.endswith("-save") or {"list", "--version"} & set(argv):
             return act(argv[1:])
         try:
             return self._around("run", " ".join([program] + argv[1:]), lambda: act(argv[1:]))
         except OSError as error:
             return 1, "", error.strerror
 
-    @staticmethod
-    def _writes(argv):
-        return not {"list", "-S"} & set(argv)
-
     def _run_modprobe(self, argv):
         if argv[0] == "-r":
             for path in self._appearing():
                 if not self.document["files"].get(path) and os.path.isfile(self.root + path):
                     os.unlink(self.root + path)
+            if self._appearing():
+                shutil.rmtree(self.root + "/sys/module/nf_conntrack", ignore_errors=True)
             return 0, "", ""
         if not os.path.exists(self.root + ALIAS):
             for path, entry in self._appearing().items():
                 put(self.root + path, entry)
-            self._start()
+            self._start(argv[1:])
         return 0, "", ""
 
     def _appearing(self):
@@ -203,10 +203,11 @@ class Machine(Host):
             return {}
         return dict(item for item in document(name[: -len(UNLOADED)])["files"].items() if OF_MODULE.match(item[0]))
 
-    def _start(self):
-        """The sizes that the module starts with under our modprobe.d, as nf_conntrack_init_start gives them."""
+    def _start(self, words):
+        """The sizes that the module starts with under our modprobe.d and these words, as nf_conntrack_init_start gives them."""
         text = self.read("/etc/modprobe.d/zz-netfleet-conntrack.conf") or ""
-        given = dict(re.findall(r"\b(\w+)=(\d+)", "".join(line for line in text.splitlines() if line.startswith("options"))))
+        options = [line for line in text.splitlines() if line.startswith("options")]
+        given = dict(re.findall(r"\b(\w+)=(\d+)", " ".join(options + words)))
         if "hashsize" in given:
             self._show("buckets", int(given["hashsize"]))
             self._show("max", 8 * self.number(BY_NAME["buckets"].path))
@@ -248,9 +249,9 @@ class Machine(Host):
                 os.unlink(link)
                 self._tidy(os.path.dirname(link))
         if {"restart", "start", "try-restart"} & set(argv) or "--now" in argv and "enable" in argv:
-            for file, backend in (("hooks.nft", "nft"), ("hooks.v4", "iptables")):
+            for file, program in (("hooks.nft", "nft"), ("hooks.v4", "iptables"), ("hooks.v6", "ip6tables")):
                 if self.exists("/etc/netfleet-conntrack/" + file):
-                    self._rules(backend, True)
+                    self._load(program, self.read("/etc/netfleet-conntrack/" + file))
         return 0, "", ""
 
     def enabled(self, unit):
@@ -263,47 +264,58 @@ class Machine(Host):
         if not os.listdir(folder):
             os.rmdir(folder)
 
-    # Rules that are in the kernel are kept beside the tree, so that they outlive a process.
+    # Rules that are in the kernel are kept beside the tree, so that they outlive a process: what was loaded, by the program that loaded it.
 
-    def _mark(self, backend):
-        return "%s.%s" % (self.root, backend)
+    def _mark(self, program):
+        return "%s.%s" % (self.root, program)
 
-    def _rules(self, backend, there):
-        if there:
-            for module in MODULES_OF[backend]:
-                os.makedirs(self.root + "/sys/module/" + module, exist_ok=True)
-            with open(self._mark(backend), "w"):
-                pass
-        elif self.has_rules(backend):
-            os.unlink(self._mark(backend))
+    def loaded(self, program):
+        """What a program has loaded of ours, or nothing."""
+        if not os.path.exists(self._mark(program)):
+            return ""
+        with open(self._mark(program)) as stream:
+            return stream.read()
 
-    def has_rules(self, backend):
-        return os.path.exists(self._mark(backend))
+    def _load(self, program, text):
+        try:
+            found = small_rules.loaded(program, self.loaded(program), text)
+        except (KeyError, ValueError) as error:
+            return 1, "", "%s-restore: %s" % (program, error)
+        for module in MODULES_OF[program]:
+            os.makedirs(self.root + "/sys/module/" + module, exist_ok=True)
+        with open(self._mark(program), "w") as stream:
+            stream.write(found)
+        return 0, "", ""
+
+    def has_rules(self, program):
+        return "NETFLEET" in self.loaded(program) or "netfleet" in self.loaded(program)
 
     def _run_nft(self, argv):
+        if "-f" in argv:
+            return self._load("nft", self.input)
         if {"list", "ruleset"} <= set(argv):
-            return 0, NFT_OURS if self.has_rules("nft") else NFT_NONE, ""
-        if "list" in argv:
-            return (0, "chain hooks { ct state new }", "") if self.has_rules("nft") else (1, "", "No such file or directory")
-        self._rules("nft", False)
-        return 0, "", ""
+            return 0, small_rules.ruleset(self.loaded("nft")), ""
+        if {"flush", "delete"} & set(argv):
+            return self._load("nft", "")
+        return (0, self.loaded("nft"), "") if self.has_rules("nft") else (1, "", "No such file or directory")
 
-    def _run_iptables(self, argv):
-        if "-S" in argv:
-            return (0, "-A NETFLEET_HOOKS -j CT", "") if self.has_rules("iptables") else (1, "", "No chain/target/match by that name.")
-        if "-X" in argv:
-            self._rules("iptables", False)
-        return 0, "", ""
+    def _run_iptables(self, dummy_argv):
+        return 0, "iptables v1.8.7 (legacy)", ""
 
-    _run_ip6tables = _run_iptables
+    def _run_iptables_restore(self, dummy_argv):
+        return self._load("iptables", self.input)
+
+    def _run_ip6tables_restore(self, dummy_argv):
+        return self._load("ip6tables", self.input)
 
     def _run_iptables_legacy_save(self, dummy_argv):
-        return 0, "*raw\n:NETFLEET_HOOKS - [0:0]\n-A NETFLEET_HOOKS -j CT\nCOMMIT\n" if self.has_rules("iptables") else "", ""
+        return 0, self.loaded("iptables"), ""
 
-    _run_ip6tables_legacy_save = _run_iptables_legacy_save
+    def _run_ip6tables_legacy_save(self, dummy_argv):
+        return 0, self.loaded("ip6tables"), ""
 
     def read_bytes(self, path):
-        if path in TABLES_NAMES and self.has_rules("iptables"):
+        if path in TABLES_NAMES and self.has_rules(TABLES_NAMES[path]):
             return b"raw\n"
         return super().read_bytes(path)
 
@@ -314,21 +326,13 @@ class Machine(Host):
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
 
 
-NFT_NONE = json.dumps({"nftables": [{"metainfo": {"json_schema_version": 1}}]})
-NFT_OURS = json.dumps({"nftables": [
-    {"metainfo": {"json_schema_version": 1}},
-    {"table": {"family": "inet", "name": "netfleet_conntrack", "handle": 1}},
-    {"chain": {"family": "inet", "table": "netfleet_conntrack", "name": "hooks", "handle": 1}},
-    {"rule": {"family": "inet", "table": "netfleet_conntrack", "chain": "hooks", "handle": 2, "expr": [
-        {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}},
-    ]}},
-]})
-
-
 def copied(host, folder, kind=None):
     """A copy of a machine, in its present state, below another folder."""
     root = os.path.join(str(folder), os.path.basename(host.root))
     shutil.copytree(host.root, root, symlinks=True)
+    for program in MODULES_OF:
+        if host.loaded(program):
+            shutil.copy("%s.%s" % (host.root, program), "%s.%s" % (root, program))
     return (kind or Machine)(root, host.document)
 
 

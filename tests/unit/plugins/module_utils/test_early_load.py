@@ -8,15 +8,19 @@ import pytest
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _early_load, _initrd, _own, _unit
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
-from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import FOLDER, execute
+from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import FOLDER
+from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import execute
+from ansible_collections.netfleet.conntrack.plugins.module_utils._view import View
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 
 PART = _early_load.PART
-DEFAULTS = {name: row["default"] for name, row in _early_load.spec().items()}
+DEFAULTS = {name: row.get("default") for name, row in _early_load.spec().items()}
 ABSENT = dict(DEFAULTS, state="absent")
+PATH = {"interfaces": ["mgmt0", "vpn*"], "networks": ["192.0.2.0/24", "198.51.100.7", "2001:db8::/32"], "ports": [22, 8022, 8023]}
+PATHS = (None, PATH, {"interfaces": ["mgmt0"]}, {"networks": ["192.0.2.0/24"]})
 REQUESTS = [
-    dict(DEFAULTS, module=module, hooks=hooks, backend=backend, initramfs=initramfs)
-    for module, hooks, backend, initramfs in itertools.product((True, False), (True, False), ("auto", "iptables"), ("auto", "always"))
+    dict(DEFAULTS, module=module, hooks=hooks, backend=backend, initramfs=initramfs, at_boot=number % 5 != 3, management=PATHS[(number + number // 4) % 4])
+    for number, (module, hooks, backend, initramfs) in enumerate(itertools.product((True, False), (True, False), ("auto", "iptables"), ("auto", "always")))
 ]
 LOADED, UNLOADED, LIVE = "bookworm-6.1", "trixie-6.12-unloaded", "live-6.18"
 
@@ -40,7 +44,7 @@ def run(host, request, check=False):
 
 
 def planned(host, request):
-    return PART.plan(PART.read(host, request), request)
+    return PART.plan(PART.read(View(host), request), request)
 
 
 def refused(host, request):
@@ -73,7 +77,7 @@ def test_whatever_is_asked_of_a_recorded_host(name, tmp_path):
     if not refused(host, ABSENT):
         holds(host, ABSENT)
     assert recorded.settled(host) == before
-    assert not (host.has_rules("nft") or host.has_rules("iptables") or host.enabled(_unit.NAME) or host.exists(FOLDER) or host.exists(_unit.FOLDER))
+    assert not (any(map(host.has_rules, recorded.MODULES_OF)) or host.enabled(_unit.NAME) or host.exists(FOLDER) or host.exists(_unit.FOLDER))
 
 
 def test_everything_is_there(tmp_path):
@@ -97,7 +101,7 @@ def test_the_unit_is_read_before_it_is_enabled_and_started_last(tmp_path):
     host = recorded.machine(LOADED, tmp_path)
     run(host, DEFAULTS)
     commands = [target for what, target in host.log if what == "run"]
-    assert commands == ["systemctl daemon-reload", "systemctl enable " + _unit.NAME, "systemctl restart " + _unit.NAME]
+    assert commands == ["nft -f -", "systemctl daemon-reload", "systemctl enable " + _unit.NAME, "systemctl restart " + _unit.NAME]
 
 
 # What is asked, host: which of our files are there
@@ -122,7 +126,7 @@ def test_files(name, tmp_path):
 # What is asked, host, files that it has not: what the refusal says
 REFUSALS = {
     "no systemd": (asked(), LOADED, ["/run/systemd/system"],
-                   "hooks: they are loaded at boot by a systemd unit, and this host does not run systemd; say hooks: false"),
+                   "at_boot: rules are loaded at boot by a systemd unit, and this host does not run systemd; say at_boot: false"),
     "no nft": (asked(backend="nftables"), LOADED, ["/usr/sbin/nft"],
                "backend: nftables needs nft, which is not installed; install it, or say hooks: false"),
     "no iptables": (asked(backend="iptables"), LOADED, ["/usr/sbin/iptables-restore", "/usr/sbin/ip6tables-restore"],
@@ -159,6 +163,42 @@ def test_a_rule_that_somebody_took_away_comes_back(tmp_path):
     host.run(["nft", "flush", "ruleset"])
     done = run(host, DEFAULTS)
     assert [(c["name"], c["after"]) for c in done["changes"]] == [("hooks", "present")] and host.has_rules("nft")
+
+
+def test_another_management_path_is_loaded_at_once_and_only_then_for_the_boot(tmp_path):
+    host = recorded.machine(LOADED, tmp_path)
+    run(host, DEFAULTS)
+    done = run(host, asked(management=PATH))
+    assert [(c["name"], c["layer"], c["before"]) for c in done["changes"]] == [
+        ("management", "running", None), (_unit.FOLDER + "/hooks.nft", "boot", "outdated")]
+    assert [target for what, target in host.log if what == "run"] == ["nft -f -", "systemctl restart " + _unit.NAME]
+    assert "notrack" in done["changes"][0]["after"] and done["management"] == "untracked"
+    (change,) = [c for c in run(host, DEFAULTS)["changes"] if c["layer"] == "running"]
+    assert change["before"] == done["changes"][0]["after"] and change["after"] is None
+
+
+def test_not_at_boot(tmp_path):
+    host = changed(LOADED, tmp_path, without=["/run/systemd/system"])
+    before = recorded.settled(host)
+    done = run(host, asked(management=PATH, at_boot=False))
+    assert {c["layer"] for c in done["changes"]} == {"running"} and host.has_rules("nft")
+    assert set(recorded.settled(host)) - set(before) == {FOLDER + "/early_load.json"}
+    run(host, ABSENT)
+    assert recorded.settled(host) == before and not host.has_rules("nft")
+
+
+def test_another_network_namespace(tmp_path):
+    host = recorded.machine("bookworm-6.1-netns", tmp_path)
+    before = recorded.settled(host)
+    assert planned(host, asked()).refusals == ("at_boot: the next boot sets up another network namespace than this one; say at_boot: false",)
+    assert {c["layer"] for c in run(host, asked(at_boot=False))["changes"]} == {"running"}
+    run(host, ABSENT)
+    assert recorded.settled(host) == before
+
+
+def test_every_fault_of_the_option_is_told_at_once(tmp_path):
+    wrong = planned(recorded.machine(LOADED, tmp_path), asked(management={"interfaces": ["lo"], "ports": [0]}, initramfs="always")).refusals
+    assert [text.split(":")[0] for text in wrong] == ["management.interfaces", "management.ports"]
 
 
 def test_a_unit_that_somebody_disabled_is_enabled(tmp_path):

@@ -27,7 +27,7 @@ def module(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(_module.Module, "host", lambda self: machine)
         with pytest.raises(SystemExit) as ended:
             found = _module.Module(SPECS[name])
-            found.apply({"settings": _settings.PART, "early_load": _early_load.PART}[name])
+            found.tell(found.apply({"settings": _settings.PART, "early_load": _early_load.PART}[name]))
         return ended.value.code, json.loads(capsys.readouterr().out), machine
 
     return run

@@ -5,6 +5,7 @@
 import pytest
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot, _obstacles, _settings
+from ansible_collections.netfleet.conntrack.plugins.module_utils._view import View
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import options
 
@@ -15,7 +16,7 @@ NO_MODULE = ("there is no connection tracking in kernel %s: no module nf_conntra
 @pytest.fixture(scope="module")
 def states(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hosts")
-    return {name: _settings.read(recorded.machine(name, folder), {}) for name in recorded.names()}
+    return {name: _settings.read(View(recorded.machine(name, folder)), {}) for name in recorded.names()}
 
 
 def kernel(state, **fields):

@@ -9,7 +9,10 @@ import pytest
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _early_load, _own, _settings
 from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue import BY_NAME
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
-from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import FOLDER, execute, memo
+from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import FOLDER
+from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import read as memo
+from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import execute
+from ansible_collections.netfleet.conntrack.plugins.module_utils._view import View
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import ABSENT, Dice, options
 
@@ -51,7 +54,7 @@ def holds(host, request):
 @pytest.mark.parametrize("name", recorded.names())
 def test_whatever_is_asked_of_a_recorded_host(name, seed, tmp_path):
     host = recorded.machine(name, tmp_path)
-    dice = Dice("%s %d" % (name, seed), host, PART.read(host, {}))
+    dice = Dice("%s %d" % (name, seed), host, PART.read(View(host), {}))
     before, values = recorded.settled(host), (host.values(), recorded.fresh_values(host, tmp_path))
     for dummy in range(3):
         request = dice.request()
@@ -67,7 +70,7 @@ def test_most_requests_that_are_tried_are_carried_out(tmp_path):
     tried = []
     for name in recorded.names():
         host = recorded.machine(name, tmp_path)
-        state = PART.read(host, {})
+        state = PART.read(View(host), {})
         tried += [PART.plan(state, Dice("%s %d" % (name, seed), host, state).request()).refusals == () for seed in SEEDS]
     assert tried.count(True) > len(tried) / 2
     assert tried.count(False) > len(tried) / 20
@@ -80,7 +83,7 @@ EACH = 0.9                                      # of the memory: these cases are
 
 
 def planned(host, **request):
-    return PART.plan(PART.read(host, {}), options(**request))
+    return PART.plan(PART.read(View(host), {}), options(**request))
 
 
 def steps(host, **request):
@@ -126,15 +129,17 @@ def test_order_of_writes(name, tmp_path):
     assert values_written(host, **request) == expected
 
 
-def test_before_the_module_loads_its_files_are_there(tmp_path):
-    found = steps(recorded.machine(UNLOADED, tmp_path), table={"max": "65536", "memory_share": EACH})
-    names = [(action, name) for action, name, dummy in found]
-    assert names == [
+def test_the_module_loads_with_the_sizes_of_the_next_boot(tmp_path):
+    found = planned(recorded.machine(UNLOADED, tmp_path), table={"max": "65536", "memory_share": EACH, "expect_hashsize": "512"})
+    assert [(step.action, step.target.split("/")[-1]) for step in found.steps] == [
+        ("load", "loading nf_conntrack"), ("value", "nf_conntrack_buckets"), ("value", "nf_conntrack_max"),
+    ]
+    assert found.steps[0].value == ["modprobe", "nf_conntrack", "hashsize=65536", "expect_hashsize=512"]
+    assert [(step.action, step.target.split("/")[-1]) for step in found.boot_steps] == [
         ("reread", "telling udev of its new rule"),
         ("file", "zz-netfleet-conntrack.conf"), ("file", "zz-netfleet-conntrack.conf"), ("file", "zz-netfleet-conntrack.rules"),
         ("file", "zz-netfleet-conntrack.conf"),
-        ("run", "telling udev of its new rule"), ("load", "loading nf_conntrack"),
-        ("value", "buckets"), ("value", "max"),
+        ("run", "telling udev of its new rule"),
     ]
 
 
@@ -162,12 +167,12 @@ def test_openmptcprouter(tmp_path):
     """Set while nothing loads the module before the sysctls are written, and still there after a boot."""
     host = recorded.machine(LATE, tmp_path)
     wanted = {"max": 524288, "buckets": 131072, "tcp_timeout_established": 86400}
-    boot = PART.read(host, {}).boot
+    boot = PART.read(View(host), {}).boot
     assert {loss.name for loss in boot.lost} >= {"max", "tcp_timeout_established"}
     request = options(table={"max": "524288", "buckets": "131072", "memory_share": EACH}, timeouts={"tcp_timeout_established": 86400})
     done = run(host, request)
     assert {name: done["boot"][name]["value"] for name in wanted} == wanted
-    after = PART.read(host, {})
+    after = PART.read(View(host), {})
     assert {name: after.boot.values[name].value for name in wanted} == wanted
     assert {name: after.kernel.running[name] for name in wanted} == wanted
     assert after.boot.loaded_by.startswith(_own.MODULES_LOAD)

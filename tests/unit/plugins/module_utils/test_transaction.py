@@ -12,10 +12,12 @@ import tempfile
 
 import pytest
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_read, _early_load, _initrd, _settings, _unit
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_read, _early_load, _hook_rules, _initrd, _settings, _unit
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import NEW
-from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import FOLDER, JOURNAL, execute, memo_path
+from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import FOLDER
+from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import path as memo_path
+from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import execute
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import ABSENT, options
 
@@ -31,6 +33,7 @@ OTHER = options(
     tracking={"acct": True},
 )
 HOOKS = {"module": True, "hooks": True, "backend": "auto", "initramfs": "never", "state": "present"}
+MANAGEMENT = {"interfaces": ["mgmt0"], "networks": ["192.0.2.0/24", "2001:db8::/32"], "ports": [22]}
 FROM_INITRAMFS = dict(HOOKS, hooks=False, initramfs="always")
 NOTHING = options()
 ABSENT_OF = {SETTINGS.name: ABSENT, EARLY.name: dict(HOOKS, state="absent")}
@@ -45,10 +48,12 @@ CASES = {
     "with an initramfs": ("bookworm-6.1", [(EARLY, FROM_INITRAMFS)], (SETTINGS, FULL)),
     "rules": ("trixie-6.12-unloaded", [], (EARLY, HOOKS)),
     "rules away, settings stay": ("bookworm-6.1", [(SETTINGS, FULL), (EARLY, HOOKS)], (EARLY, dict(HOOKS, state="absent"))),
+    "management": ("bookworm-6.1", [(EARLY, HOOKS)], (EARLY, dict(HOOKS, management=MANAGEMENT))),
+    "management by iptables": ("bookworm-6.1", [(EARLY, HOOKS)], (EARLY, dict(HOOKS, backend="iptables", management=MANAGEMENT))),
     "initramfs no more": ("bookworm-6.1", [(SETTINGS, FULL), (EARLY, FROM_INITRAMFS)], (EARLY, HOOKS)),
 }
-MEMO = memo_path("settings")
-OWN = tuple(_settings.OWN) + (MEMO, memo_path("early_load"), _unit.UNIT, _unit.LOADER, _unit.FOLDER + "/hooks.nft") + tuple(_initrd.OWN)
+MEMO, JOURNAL = memo_path("settings"), memo_path("journal")
+OWN = tuple(_settings.OWN) + (MEMO, memo_path("early_load"), _unit.UNIT, _unit.LOADER, *_hook_rules.FILES.values()) + tuple(_initrd.OWN)
 ERRNOS = (errno.EACCES, errno.EINVAL, errno.ENOSPC, errno.EROFS, errno.EBUSY)
 
 
@@ -144,13 +149,13 @@ class Case:
 
     @staticmethod
     def end(host):
-        return own_files(host), host.values(), host.image(), host.has_rules("nft"), host.enabled(_unit.NAME)
+        return own_files(host), host.values(), host.image(), [host.loaded(program) for program in recorded.MODULES_OF], host.enabled(_unit.NAME)
 
     def as_at_first(self, host):
         # An image without the module may keep a copy of what was in modprobe.d: nothing comes of it.
         unloaded = host.image() is None or not host.image().has_module
         same = recorded.settled(host) == self.origin and host.values() in self.values
-        return same and unloaded and not host.exists(FOLDER) and not host.has_rules("nft")
+        return same and unloaded and not host.exists(FOLDER) and not any(map(host.has_rules, recorded.MODULES_OF))
 
 
 @pytest.fixture(name="memory")

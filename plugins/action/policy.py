@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, netfleet.conntrack contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the module C(policy) and, where it is to be confirmed, confirms it over a new connection in the same task."""
+from __future__ import annotations
+
+import time
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+PAUSE = 1  # seconds between two attempts to connect
+AFTERWARDS = 60  # seconds for which a host is waited for that has taken its policy back
+ONCE = ("confirm_within", "confirm")
+TAKEN_BACK = "the policy was applied, but no new connection to this host could be opened within %d seconds, so the host took it back: %s"
+BROKEN = ("the connection broke off while the policy was being applied, so nobody confirms it: the host takes it back within %d seconds by "
+          "itself: %s")
+LOST = ("the policy was applied, but no new connection to this host could be opened within %d seconds, nor in the %d seconds after the host "
+        "should have taken it back: %s")
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """One execution of the module, and one more that confirms it."""
+
+    _supports_async = True
+
+    def run(self, tmp=None, task_vars=None):
+        """Apply, and confirm what awaits a confirmation."""
+        result = super().run(tmp, task_vars)
+        began = time.monotonic()
+        wrap = self._task.async_val and not self._connection.has_native_async
+        try:
+            result.update(self._execute_module(task_vars=task_vars, wrap_async=wrap))
+        except AnsibleConnectionFailure as error:
+            within = int(self._task.args.get("confirm_within") or 0)
+            if not within or self._task.check_mode:
+                raise
+            return dict(result, unreachable=True, msg=BROKEN % (within, error))
+        if not result.get("awaits_confirmation"):
+            return result
+        if not self._task.check_mode:
+            within = int(self._task.args["confirm_within"])
+            confirmation = self._confirmed(task_vars, began + within, within)
+            if confirmation.get("failed") or confirmation.get("unreachable"):
+                return dict(confirmation, changes=result["changes"], withheld=result["withheld"])
+        # A confirmed run has done what it withheld, and a check run announces the whole.
+        return dict(result, changes=result["changes"] + result["withheld"], withheld=[], awaits_confirmation=False)
+
+    def _confirmed(self, task_vars, end, within):
+        """The result of the confirmation, tried until it is too late for one."""
+        args = {name: value for name, value in self._task.args.items() if name not in ONCE}
+        found, reason = self._until(end, dict(args, confirm=True), task_vars)
+        if found is not None:
+            return found
+        found, again = self._until(end + AFTERWARDS, dict(args, confirm=True), task_vars, wait=end - time.monotonic() + PAUSE)
+        if found is None:
+            return {"unreachable": True, "msg": LOST % (within, AFTERWARDS, again)}
+        return dict(found, failed=True, msg=TAKEN_BACK % (within, reason)) if found.get("failed") else found
+
+    def _until(self, end, args, task_vars, wait=0):
+        """Execute the module over a new connection; return its result, or None and why none could be opened before ``end``."""
+        time.sleep(max(0, wait))
+        reason = ""
+        while time.monotonic() < end:
+            try:
+                self._connection.reset()
+                return self._execute_module(module_args=args, task_vars=task_vars), ""
+            except AnsibleConnectionFailure as error:
+                reason = str(error)
+                display.vvv("confirming over a new connection: %s" % reason, host=task_vars.get("inventory_hostname"))
+                time.sleep(PAUSE)
+        return None, reason
