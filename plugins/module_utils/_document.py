@@ -31,4 +31,6 @@ def complete(document):
 
 
 def _given(value):
-    return {name: inner for name, inner in value.items() if inner is not None} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {name: _given(inner) for name, inner in value.items() if inner is not None}
+    return [_given(each) for each in value] if isinstance(value, list) else value

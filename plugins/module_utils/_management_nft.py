@@ -98,7 +98,7 @@ def _rules(thing, place, path, sets):
     """Yield the Rules that one rule is: a verdict map is several."""
     fits, here = [], {"where": place, "handle": thing.get("handle")}
     for part in thing.get("expr", ()):
-        key, value = next(iter(part.items()))
+        key, value = list(part.items())[0]
         if key == "match":
             fits.append(_match(value["left"], value["op"], value["right"], place, path, sets))
         elif key in CONDITIONS or key == "ct count":
@@ -152,7 +152,7 @@ def _of_map(value, fits, here, path, sets):
     for item in items:
         wanted, verdict = item
         fit = Fit(ALL) if wanted == "*" else _match(value["key"], "==", wanted, here["where"], path, sets)
-        key, inner = next(iter(verdict.items()))
+        key, inner = list(verdict.items())[0]
         if key not in NEUTRAL:
             yield _verdict(key, inner, joined(fits + [fit]), here)
 

@@ -40,7 +40,6 @@ class Written(NamedTuple):
             return True
         return {ALWAYS: self.value != wanted, IF_LOWER: self.value > wanted, IF_HIGHER: self.value < wanted}[self.when]
 
-
     @property
     def shown(self):
         """The value as users know it: a switch is true or false."""

@@ -47,7 +47,8 @@ def told(done):
 
 def rules(lab):
     """Every rule of the router but its counters; tables of iptables that are empty are nothing."""
-    texts = [lab.command(ROUTER, "nft", "-s", "list", "ruleset")] + [lab.command(ROUTER, program + "-save") for program in ("iptables-legacy", "ip6tables-legacy")]
+    texts = [lab.command(ROUTER, "nft", "-s", "list", "ruleset")]
+    texts += [lab.command(ROUTER, program + "-save") for program in ("iptables-legacy", "ip6tables-legacy")]
     lines = [line for text in texts for line in text.splitlines() if "netfleet" in line.lower() or "track" in line]
     return [line.replace(" packets 0 bytes 0", "") for line in lines]
 
@@ -206,7 +207,8 @@ class Here(Router):
         return super().read_bytes(path)
 
     def ours(self):
-        texts = [self.real(["nft", "-s", "list", "ruleset"])[1]] + [self.real([name, "-t", "raw"])[1] for name in ("iptables-legacy-save", "ip6tables-legacy-save")]
+        texts = [self.real(["nft", "-s", "list", "ruleset"])[1]]
+        texts += [self.real([name, "-t", "raw"])[1] for name in ("iptables-legacy-save", "ip6tables-legacy-save")]
         return [line for text in texts for line in text.splitlines() if "track" in line or "NETFLEET" in line]
 
 
@@ -328,7 +330,8 @@ def agrees(lab, name, free):
     """By packets: where the path is said to be free, what is not tracked gets in as what is tracked does."""
     made = listening(lab, ROUTER, "ipv4", ADDRESSES["ipv4"].inner, 22)
     before = connects(lab, "ipv4", ADDRESSES["ipv4"].inner, 22, 0.2)
-    lab.command(ROUTER, "nft", "table inet t { chain p { type filter hook prerouting priority -300; notrack; }; chain o { type filter hook output priority -300; notrack; }; }")
+    lab.command(ROUTER, "nft", "table inet t { chain p { type filter hook prerouting priority -300; notrack; }; "
+                "chain o { type filter hook output priority -300; notrack; }; }")
     after = connects(lab, "ipv4", ADDRESSES["ipv4"].inner, 22, 0.2)
     assert before == after or not free, name
     made.close()
@@ -339,7 +342,8 @@ OLD = {
     "ufw": (["-P INPUT DROP", "-N before", "-N user", "-A INPUT -j before", "-A INPUT -j user", "-A before -i lo -j ACCEPT",
              "-A before -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "-A before -m conntrack --ctstate INVALID -j DROP",
              "-A before -m addrtype --dst-type LOCAL -j RETURN", "-A before -j DROP", "-A user -p tcp -m tcp --dport 22 -j ACCEPT"], True),
-    "only new": (["-P INPUT DROP", "-A INPUT -m state --state ESTABLISHED -j ACCEPT", "-A INPUT -p tcp -m state --state NEW -m tcp --dport 22 -j ACCEPT"], False),
+    "only new": (["-P INPUT DROP", "-A INPUT -m state --state ESTABLISHED -j ACCEPT",
+                  "-A INPUT -p tcp -m state --state NEW -m tcp --dport 22 -j ACCEPT"], False),
     "not syn": (["-A INPUT -m state --state ESTABLISHED -j ACCEPT", "-A INPUT -p tcp ! --syn -j DROP", "-A INPUT -p tcp --dport 22 -j ACCEPT"], False),
     "other ports": (["-P INPUT DROP", "-A INPUT -p tcp -m multiport --dports 80,443 -m conntrack --ctstate NEW -j ACCEPT"], True),
     "redirect": (["-t nat -A PREROUTING -p tcp -m multiport --dports 20:30 -j REDIRECT --to-ports 2222"], False),

@@ -14,7 +14,10 @@ GENERATION = """
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _host, _recall
 print(_recall.ASKED["rules"](_host.Host(), None))
 """
-RULE = ("add table ip t", "add chain ip t c", "add rule ip t c counter", "add set ip t s { type ipv4_addr; }", "add element ip t s { 192.0.2.1 }", "delete table ip t")
+RULE = (
+    "add table ip t", "add chain ip t c", "add rule ip t c counter", "add set ip t s { type ipv4_addr; }", "add element ip t s { 192.0.2.1 }",
+    "delete table ip t",
+)
 
 
 @pytest.fixture

@@ -165,10 +165,12 @@ WRITERS = {
         ("kube-proxy", "max", 131072, "/var/lib/kube-proxy/config.conf"), ("kube-proxy", "buckets", 32768, "/var/lib/kube-proxy/config.conf"),
         ("kube-proxy", "tcp_timeout_established", 86400, "/var/lib/kube-proxy/config.conf"),
         ("kube-proxy", "tcp_timeout_close_wait", 3600, "/var/lib/kube-proxy/config.conf")]),
-    "kube-proxy, configured": ("kubeadm", {
-        "/sys/devices/system/cpu/online": "0-7,12\n",
-        KUBE_PROXY: "linux:\n  conntrack:\n    maxPerCore: 65536 # more\n    tcpEstablishedTimeout: 2h4m0s\n    tcpCloseWaitTimeout: 0s\n"
-                    "    tcpBeLiberal: true\n    udpTimeout: 1m30s\n  oomScoreAdj: -999\nmin: 7\n"}, [
+    "kube-proxy, configured": (
+        "kubeadm", {
+            "/sys/devices/system/cpu/online": "0-7,12\n",
+            KUBE_PROXY: "linux:\n  conntrack:\n    maxPerCore: 65536 # more\n    tcpEstablishedTimeout: 2h4m0s\n    tcpCloseWaitTimeout: 0s\n"
+                        "    tcpBeLiberal: true\n    udpTimeout: 1m30s\n  oomScoreAdj: -999\nmin: 7\n",
+        }, [
             ("kube-proxy", "max", 589824, "/var/lib/kube-proxy/config.conf"), ("kube-proxy", "buckets", 147456, "/var/lib/kube-proxy/config.conf"),
             ("kube-proxy", "tcp_timeout_established", 7440, "/var/lib/kube-proxy/config.conf"),
             ("kube-proxy", "udp_timeout", 90, "/var/lib/kube-proxy/config.conf"), ("kube-proxy", "tcp_be_liberal", True, "/var/lib/kube-proxy/config.conf")]),

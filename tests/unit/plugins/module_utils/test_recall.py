@@ -20,19 +20,19 @@ def witness(host):
     return _recall.Witness(host.root, run=host.command, page_size=host.page_size, uid=0)
 
 
-def settled(name, folder, part=_settings.PART, request=REQUEST):
+def settled(name, folder):
     """A host on which a run has found nothing to change and kept that, and the result."""
     host = recorded.machine(name, folder)
-    _transaction.execute(host, part, request, False)
+    _transaction.execute(host, _settings.PART, REQUEST, False)
     seeing = witness(host)
-    result = _transaction.execute(seeing, part, request, False)
+    result = _transaction.execute(seeing, _settings.PART, REQUEST, False)
     assert not result["changed"]
-    _recall.keep(seeing, part.name, KEY, result)
+    _recall.keep(seeing, "settings", KEY, result)
     return host, result
 
 
-def again(host, part=_settings.PART, key=KEY):
-    return _recall.recalled(host, part.name, key)
+def again(host, key=KEY):
+    return _recall.recalled(host, "settings", key)
 
 
 def kept(host):

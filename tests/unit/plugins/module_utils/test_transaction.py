@@ -12,16 +12,16 @@ import tempfile
 
 import pytest
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_read, _early_load, _hook_rules, _initrd, _settings, _unit
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _boot_read, _early_load, _hook_rules, _initrd, _policy, _settings, _unit
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import NEW
 from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import FOLDER
 from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import path as memo_path
 from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import execute
-from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
+from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import policies, recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import ABSENT, options
 
-SETTINGS, EARLY = _settings.PART, _early_load.PART
+SETTINGS, EARLY, POLICY = _settings.PART, _early_load.PART, _policy.PART
 FULL = options(
     table={"max": "131072", "expect_max": "2048", "memory_share": 0.5},
     timeouts={"tcp_timeout_established": 86400, "udp_timeout_stream": 180},
@@ -36,20 +36,29 @@ HOOKS = {"module": True, "hooks": True, "backend": "auto", "initramfs": "never",
 MANAGEMENT = {"interfaces": ["mgmt0"], "networks": ["192.0.2.0/24", "2001:db8::/32"], "ports": [22]}
 FROM_INITRAMFS = dict(HOOKS, hooks=False, initramfs="always")
 NOTHING = options()
-ABSENT_OF = {SETTINGS.name: ABSENT, EARLY.name: dict(HOOKS, state="absent")}
+WHOLE = policies.request({
+    "table": {"max": "131072", "memory_share": 0.5},
+    "timeouts": {"tcp_timeout_established": 86400},
+    "tracking": {"tcp_be_liberal": True},
+    "early_load": {"initramfs": "never", "backend": "nftables"},
+    "management": {"interfaces": ["mgmt0"]},
+})[0]
+PROFILE = policies.request({"profile": "home_router", "table": {"memory_share": 0.5}, "early_load": {"initramfs": "never", "hooks": False}})[0]
+NO_POLICY = policies.request({"state": "absent"})[0]
+ABSENT_OF = {SETTINGS.name: ABSENT, EARLY.name: dict(HOOKS, state="absent"), POLICY.name: NO_POLICY}
 # Host, what was brought about on it before, and the request whose run is killed.
 CASES = {
-    "first run, not loaded": ("trixie-6.12-unloaded", [], (SETTINGS, FULL)),
     "first run, loaded": ("bookworm-6.1", [], (SETTINGS, FULL)),
     "first run, built in": ("live-6.18", [], (SETTINGS, FULL)),
     "another policy": ("bookworm-6.1", [(SETTINGS, FULL)], (SETTINGS, OTHER)),
-    "absent": ("trixie-6.12-unloaded", [(SETTINGS, FULL)], (SETTINGS, ABSENT)),
     "a policy let go": ("live-6.18", [(SETTINGS, OTHER)], (SETTINGS, NOTHING)),
     "with an initramfs": ("bookworm-6.1", [(EARLY, FROM_INITRAMFS)], (SETTINGS, FULL)),
-    "rules": ("trixie-6.12-unloaded", [], (EARLY, HOOKS)),
     "rules away, settings stay": ("bookworm-6.1", [(SETTINGS, FULL), (EARLY, HOOKS)], (EARLY, dict(HOOKS, state="absent"))),
     "management": ("bookworm-6.1", [(EARLY, HOOKS)], (EARLY, dict(HOOKS, management=MANAGEMENT))),
     "management by iptables": ("bookworm-6.1", [(EARLY, HOOKS)], (EARLY, dict(HOOKS, backend="iptables", management=MANAGEMENT))),
+    "a whole policy, not loaded": ("trixie-6.12-unloaded", [], (POLICY, WHOLE)),
+    "from one whole policy to another": ("bookworm-6.1", [(POLICY, WHOLE)], (POLICY, PROFILE)),
+    "a whole policy away": ("trixie-6.12-unloaded", [(POLICY, WHOLE)], (POLICY, NO_POLICY)),
     "initramfs no more": ("bookworm-6.1", [(SETTINGS, FULL), (EARLY, FROM_INITRAMFS)], (EARLY, HOOKS)),
 }
 MEMO, JOURNAL = memo_path("settings"), memo_path("journal")
@@ -252,9 +261,27 @@ def refuses(host, case, moment):
         assert _boot_read.CACHE in host.refused[1], moment
 
 
+def test_refused_while_it_is_put_right(memory):
+    """What a killed run left is not forgotten by one that cannot begin, or not end: it is as it was before either, or left for the next."""
+    case = Case("from one whole policy to another", memory)
+    for left in range(5, len(case.moments), 11):
+        host = killed(case.copy(case.start, Mortal), case.wanted, left)
+        for number in range(0, 40, 3):
+            refusing = case.copy(host, Refusing)
+            refusing.left, refusing.reason = number, ERRNOS[number % len(ERRNOS)]
+            try:
+                run(refusing, case.wanted)
+            except ConntrackError as error:
+                assert own_files(refusing) == case.before, (left, refusing.refused, str(error))
+                assert refusing.values() == case.start.values() and leftovers(refusing) == [], (left, refusing.refused)
+            else:
+                assert case.end(refusing) == case.after
+        case.forget()
+
+
 @pytest.mark.parametrize("number", ERRNOS, ids=[errno.errorcode[number] for number in ERRNOS])
 def test_every_reason_to_refuse(number, memory):
-    case = Case("first run, not loaded", memory)
+    case = Case("a whole policy, not loaded", memory)
     for left in range(5):
         host = case.copy(case.start, Refusing)
         host.left, host.reason = left, number
