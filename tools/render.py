@@ -114,7 +114,7 @@ def sentences(setting) -> list[str]:
     return [text for text in texts if text]
 
 
-def markup(text: str, prefix: str) -> str:
+def markup(text: str, prefix: str = "") -> str:
     """Catalogue text as semantic markup of the documentation of options below ``prefix``."""
     text = re.sub(r"RV\((\w+)\)", lambda match: f"O({catalogue.BY_NAME[match.group(1)].group}.{match.group(1)})", text)
     return text.replace("O(", f"O({prefix}")
@@ -129,23 +129,23 @@ def item(text: str, indent: int) -> list[str]:
     )
 
 
-def yaml_option(name: str, kind: str, texts: list[str], indent: int, prefix: str) -> list[str]:
+def yaml_option(name: str, kind: str, texts: list[str], indent: int) -> list[str]:
     pad = " " * indent
     lines = [f"{pad}{name}:", f"{pad}  description:"]
     for text in texts:
-        lines += item(markup(text, prefix), indent + 4)
+        lines += item(markup(text), indent + 4)
     return [*lines, f"{pad}  type: {kind}"]
 
 
-def group_lines(group: str, indent: int, prefix: str) -> list[str]:
-    """One group of settings as YAML options; modules call what is inside a dictionary suboptions, roles options."""
-    lines = yaml_option(group, "dict", [GROUP_TEXTS[group]], indent, prefix)
-    lines.append(" " * indent + f"  {'options' if prefix else 'suboptions'}:")
+def group_lines(group: str, indent: int) -> list[str]:
+    """One group of settings as YAML options."""
+    lines = yaml_option(group, "dict", [GROUP_TEXTS[group]], indent)
+    lines.append(" " * indent + "  suboptions:")
     types_ = {name: row["type"] for name, row in spec.group_spec(group).items()}
     for setting in catalogue.settable(group):
-        lines += yaml_option(setting.name, types_[setting.name], sentences(setting), indent + 4, prefix)
+        lines += yaml_option(setting.name, types_[setting.name], sentences(setting), indent + 4)
     for name, row in spec.SIZING.items() if group == "table" else ():
-        lines += yaml_option(name, row[0], sizing_sentences(name, row), indent + 4, prefix)
+        lines += yaml_option(name, row[0], sizing_sentences(name, row), indent + 4)
     return lines
 
 
@@ -155,17 +155,17 @@ def sizing_sentences(name: str, row) -> list[str]:
     return [SIZING_TEXTS[name], *bounds, *([] if row[1] is None else [f"By default V({str(row[1]).lower()})."])]
 
 
-def profile_option(indent: int, prefix: str) -> list[str]:
+def profile_option(indent: int) -> list[str]:
     """The option C(profile) as YAML."""
     texts = ["Named starting values. What the document says itself overrides them, option by option.",
              *(f"V({profile.name}): {profile.title[0].lower()}{profile.title[1:]}." for profile in profiles.PROFILES)]
     choices = ", ".join(profile.name for profile in profiles.PROFILES)
-    return [*yaml_option("profile", "str", texts, indent, prefix), f"{' ' * indent}  choices: [{choices}]"]
+    return [*yaml_option("profile", "str", texts, indent), f"{' ' * indent}  choices: [{choices}]"]
 
 
-def options_yaml(indent: int, prefix: str = "") -> str:
-    """All groups of settings as YAML options, for a place where they stand below ``prefix``."""
-    return "\n".join(line for group in spec.GROUPS for line in group_lines(group, indent, prefix))
+def options_yaml(indent: int) -> str:
+    """All groups of settings as YAML options."""
+    return "\n".join(line for group in spec.GROUPS for line in group_lines(group, indent))
 
 
 def markdown(text: str) -> str:
@@ -338,30 +338,17 @@ SECTIONS = (
 )
 
 
-def document_options(indent: int, prefix: str, inner: str) -> list[str]:
-    """What the document has besides the settings, as YAML options; ``inner`` is what options of options are called there."""
-    lines = profile_option(indent, prefix)
-    for name, attribute, text in SECTIONS:
-        lines += [*yaml_option(name, "dict", [text], indent, prefix), " " * indent + f"  {inner}:"]
-        lines += [line.replace("suboptions:", f"{inner}:") for line in fragment(name, attribute, indent + 4, f"{prefix}{name}.")]
-    return lines + [line.replace("suboptions:", f"{inner}:") for line in fragment("early_load", "MANAGEMENT", indent, prefix)]
-
-
-def policy_options() -> str:
+def policy_options(indent: int) -> str:
     """What the module C(policy) has besides the settings."""
-    return "\n".join(document_options(2, "", "suboptions"))
-
-
-def role_options() -> str:
-    """What the document of the role says."""
-    prefix = "conntrack_policy."
-    return "\n".join([*document_options(10, prefix, "options"), options_yaml(10, prefix)])
+    lines = profile_option(indent)
+    for name, attribute, text in SECTIONS:
+        lines += [*yaml_option(name, "dict", [text], indent), " " * indent + "  suboptions:", *fragment(name, attribute, indent + 4, f"{name}.")]
+    return "\n".join(lines + fragment("early_load", "MANAGEMENT", indent, ""))
 
 
 TARGETS = {
     "plugins/doc_fragments/settings.py": lambda: options_yaml(2),
-    "plugins/doc_fragments/policy.py": policy_options,
-    "roles/conntrack/meta/argument_specs.yml": role_options,
+    "plugins/doc_fragments/policy.py": lambda: policy_options(2),
     "docs/settings.md": reference,
     "docs/profiles.md": profiles_page,
     "molecule/default/vars/every_setting.yml": every_setting,

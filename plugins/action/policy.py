@@ -1,18 +1,22 @@
 # Copyright: (c) 2026, netfleet.conntrack contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the module C(policy) and, where it is to be confirmed, confirms it over a new connection in the same task."""
+"""Runs the module C(policy) and, where it is to be confirmed, confirms it over a new connection in the same task.
+
+A document that a variable holds is opened here, for one variable is quicker to work out than an option for each of its sections.
+"""
 from __future__ import annotations
 
 import time
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 PAUSE = 1  # seconds between two attempts to connect
 AFTERWARDS = 60  # seconds for which a host is waited for that has taken its policy back
 ONCE = ("confirm_within", "confirm")
+NO_DOCUMENT = "document: %r is no document; give a mapping of its sections, such as a variable that holds one"
 TAKEN_BACK = "the policy was applied, but no new connection to this host could be opened within %d seconds, so the host took it back: %s"
 BROKEN = ("the connection broke off while the policy was being applied, so nobody confirms it: the host takes it back within %d seconds by "
           "itself: %s")
@@ -30,32 +34,32 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Apply, and confirm what awaits a confirmation."""
         result = super().run(tmp, task_vars)
-        began = time.monotonic()
+        args, began = opened(self._task.args), time.monotonic()
         wrap = self._task.async_val and not self._connection.has_native_async
         try:
-            result.update(self._execute_module(task_vars=task_vars, wrap_async=wrap))
+            result.update(self._execute_module(module_args=args, task_vars=task_vars, wrap_async=wrap))
         except AnsibleConnectionFailure as error:
-            within = int(self._task.args.get("confirm_within") or 0)
+            within = int(args.get("confirm_within") or 0)
             if not within or self._task.check_mode:
                 raise
             return dict(result, unreachable=True, msg=BROKEN % (within, error))
         if not result.get("awaits_confirmation"):
             return result
         if not self._task.check_mode:
-            within = int(self._task.args["confirm_within"])
-            confirmation = self._confirmed(task_vars, began + within, within)
+            within = int(args["confirm_within"])
+            confirmation = self._confirmed(args, task_vars, began + within, within)
             if confirmation.get("failed") or confirmation.get("unreachable"):
                 return dict(confirmation, changes=result["changes"], withheld=result["withheld"])
         # A confirmed run has done what it withheld, and a check run announces the whole.
         return dict(result, changes=result["changes"] + result["withheld"], withheld=[], awaits_confirmation=False)
 
-    def _confirmed(self, task_vars, end, within):
+    def _confirmed(self, args, task_vars, end, within):
         """The result of the confirmation, tried until it is too late for one."""
-        args = {name: value for name, value in self._task.args.items() if name not in ONCE}
-        found, reason = self._until(end, dict(args, confirm=True), task_vars)
+        args = dict({name: value for name, value in args.items() if name not in ONCE}, confirm=True)
+        found, reason = self._until(end, args, task_vars)
         if found is not None:
             return found
-        found, again = self._until(end + AFTERWARDS, dict(args, confirm=True), task_vars, wait=end - time.monotonic() + PAUSE)
+        found, again = self._until(end + AFTERWARDS, args, task_vars, wait=end - time.monotonic() + PAUSE)
         if found is None:
             return {"unreachable": True, "msg": LOST % (within, AFTERWARDS, again)}
         return dict(found, failed=True, msg=TAKEN_BACK % (within, reason)) if found.get("failed") else found
@@ -73,3 +77,13 @@ class ActionModule(ActionBase):
                 display.vvv("confirming over a new connection: %s" % reason, host=task_vars.get("inventory_hostname"))
                 time.sleep(PAUSE)
         return None, reason
+
+
+def opened(args):
+    """The options with those of C(document) among them; what is given by itself counts more."""
+    document = args.get("document")
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise AnsibleActionFail(NO_DOCUMENT % (document,))
+    return dict(document, **{name: value for name, value in args.items() if name != "document"})

@@ -25,6 +25,7 @@ def spec():
     found = dict(_spec.settings_spec(), profile=_document.profile_spec())
     found.update((part.name, {"type": "dict", "options": _options(make())}) for part, make in SECTIONS)
     found["management"] = _management_spec.management_spec()
+    found["document"] = {"type": "dict"}  # opened on the controller
     found.update(confirm_within={"type": "int", "default": 0}, confirm={"type": "bool", "default": False})
     return found
 

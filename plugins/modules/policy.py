@@ -24,6 +24,11 @@ extends_documentation_fragment:
   - netfleet.conntrack.attributes.change_module
   - netfleet.conntrack.attributes.actiongroup_conntrack
 options:
+  document:
+    description:
+      - The document as one mapping, such as a variable holds it, instead of an option for each of its sections. What is given beside it
+        counts more.
+    type: dict
   at_boot:
     description:
       - Make all of it hold at every boot too. V(false) leaves nothing of ours for the boot.
@@ -98,6 +103,10 @@ EXAMPLES = r"""
 - name: Show what the table can cost
   ansible.builtin.debug:
     var: result.memory
+
+- name: The document that the router's group_vars hold
+  netfleet.conntrack.policy:
+    document: "{{ conntrack_policy }}"
 
 - name: Put everything back as it was before the first run
   netfleet.conntrack.policy:

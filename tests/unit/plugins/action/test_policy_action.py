@@ -70,6 +70,14 @@ def test_without_a_window_there_is_one_execution(run):
     assert (action.asked, action.resets, result["changes"]) == ([{"table": {"max": 5}}], 0, [RUNNING, BOOT])
 
 
+def test_a_document_is_opened_below_what_is_given_beside_it(run):
+    dummy, action, dummy2 = run([CONFIRMED], document={"table": {"max": 5}, "at_boot": False}, at_boot=True)
+    assert action.asked == [{"table": {"max": 5}, "at_boot": True}]
+    assert run([CONFIRMED], document=None, state="absent")[1].asked == [{"state": "absent"}]
+    with pytest.raises(policy.AnsibleActionFail, match="document: 'text' is no document"):
+        run([CONFIRMED], document="text")
+
+
 def test_a_confirmed_policy_has_done_what_it_withheld(run):
     result, action, dummy = run([APPLIED, CONFIRMED], table={"max": 5}, confirm_within=60)
     assert action.asked == [{"table": {"max": 5}, "confirm_within": 60}, {"table": {"max": 5}, "confirm": True}]
