@@ -49,7 +49,7 @@ render: ## write anew the texts that stem from the catalogue of settings
 	$(DEV) in unit python tools/render.py
 
 molecule: ## the role and modules on virtual machines; ARGS='-s default'
-	$(DEV) in molecule molecule test $(or $(ARGS),-s default -s boot -s nat -s flows)
+	$(DEV) in molecule molecule test $(or $(ARGS),-s default -s boot -s nat -s flows -s confirm)
 
 integration: ## modules against this machine's kernel, in namespaces
 	$(DEV) pytest tests/integration $(ARGS)
@@ -57,10 +57,10 @@ integration: ## modules against this machine's kernel, in namespaces
 bench: ## measure speed and memory
 	$(DEV) in run python tests/bench/bench.py $(ARGS)
 
-soak: ## what takes too long for `make test`: a million spoilt messages, samples of 200 tables, the initramfs of a virtual machine
+soak: ## what takes too long for `make test`: a million spoilt messages, samples of 200 tables, virtual machines: the initramfs, resets at every point
 	NETFLEET_FUZZ=1000000 $(DEV) pytest tests/unit/plugins/module_utils/test_hostile_netlink.py
 	NETFLEET_TABLES=200 $(DEV) pytest -s tests/integration/test_flow_info.py -k intervals
-	$(DEV) in molecule molecule test $(or $(ARGS),-s initramfs)
+	NETFLEET_RESETS=all $(DEV) in molecule molecule test $(or $(ARGS),-s initramfs -s confirm)
 
 clean: ## remove copies, logs and reports; environments and images stay
 	rm -rf .cache/stage .cache/logs .cache/collections .ansible collections dist tests/output .pytest_cache .ruff_cache .mypy_cache .hypothesis

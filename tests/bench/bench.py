@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("settings", "snat", "flows")
+BENCHMARKS = ("settings", "snat", "flows", "fleet")
 
 
 def main(names):

@@ -64,14 +64,16 @@ def measure_playbooks(host, paths, collections):
 
 
 def play(host, path, collections, **env):
+    return timed(["ansible-playbook", "--inventory", host.inventory, path], collections, **env)
+
+
+def timed(argv, collections=(), **env):
+    """Seconds that a program of Ansible's took, and what it printed."""
     began = time.monotonic()
     trees = os.pathsep.join([os.environ["ANSIBLE_COLLECTIONS_PATH"], *map(str, collections)])
-    done = subprocess.run(
-        ["ansible-playbook", "--inventory", host.inventory, path],
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": trees, **env}, capture_output=True, text=True, check=False,
-    )
+    done = subprocess.run(argv, env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": trees, **env}, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{path}: {done.stdout}{done.stderr}")
+        sys.exit(f"{' '.join(map(str, argv))}: {done.stdout}{done.stderr}")
     return time.monotonic() - began, done.stdout
 
 
@@ -96,11 +98,17 @@ def report(host, peer, plays, modules):
     ]
     faster = median(plays["loop"]) / median(plays["ours"])
     cost = median(modules["ours"]) / median(modules["ping"])
-    lines = [host.title, "", f"{'seconds':<48}{'median':>9}{'least':>9}{'most':>9}{'runs':>6}"]
-    lines += [f"{name:<48}{median(runs):>9.3f}{min(runs):>9.3f}{max(runs):>9.3f}{len(runs):>6}" for name, runs in rows]
+    lines = [host.title, "", *table(rows)]
     least = f" (at least {peer.faster})" if host.is_judged else ""
     lines += ["", f"faster than the loop: {faster:.1f} times{least}", f"module alone by ping: {cost:.2f} (at most {peer.cost})"]
     return "\n".join(lines), cost <= peer.cost and (faster >= peer.faster or not host.is_judged)
+
+
+def table(rows):
+    """The lines that tell (name, seconds of each run)."""
+    yield f"{'seconds':<48}{'median':>9}{'least':>9}{'most':>9}{'runs':>6}"
+    for name, runs in rows:
+        yield f"{name:<48}{median(runs):>9.3f}{min(runs):>9.3f}{max(runs):>9.3f}{len(runs):>6}"
 
 
 def machine(what):

@@ -22,7 +22,7 @@ from compare import Peer, compare, machine, say, written
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".cache"
 RESULTS = HERE / "results/settings.txt"
-POSIX = CACHE / "bench/collections"
+OTHERS = CACHE / "bench/collections"
 KEYS = 35
 PEER = Peer("netfleet.conntrack.settings", "ansible.posix.sysctl", 10, 1.5)
 
@@ -32,7 +32,7 @@ def main():
     parser.add_argument("--only", choices=["guest", "local"])
     only = parser.parse_args().only
     hosts.become_private()
-    fetch_posix()
+    fetch("ansible.posix")
     kinds = [kind for kind in hosts.KINDS if only in (None, kind)]
     texts, met = zip(*(measure(kind) for kind in kinds), strict=True)
     text = "\n\n".join([machine(f"{KEYS} settings"), *texts])
@@ -42,21 +42,22 @@ def main():
     return 0 if all(met) else 1
 
 
-def fetch_posix():
-    """ansible.posix out of the package "ansible"."""
-    if (POSIX / "ansible_collections/ansible/posix").exists():
+def fetch(*names):
+    """Collections of others out of the package "ansible"."""
+    folders = [f"ansible_collections/{name.replace('.', '/')}/" for name in names]
+    if all((OTHERS / folder).exists() for folder in folders):
         return
-    say("fetching ansible.posix")
+    say(f"fetching {' and '.join(names)}")
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, "ansible"], check=True)
         with zipfile.ZipFile(next(Path(folder).glob("ansible-*.whl"))) as wheel:
-            wheel.extractall(POSIX, [name for name in wheel.namelist() if name.startswith("ansible_collections/ansible/posix/")])
+            wheel.extractall(OTHERS, [name for name in wheel.namelist() if name.startswith(tuple(folders))])
 
 
 def measure(kind):
     with tempfile.TemporaryDirectory(prefix="netfleet-bench-") as folder, hosts.KINDS[kind](Path(folder)) as host:
         paths = playbooks(host, Path(folder))
-        return compare(host, PEER, paths, [POSIX])
+        return compare(host, PEER, paths, [OTHERS])
 
 
 def playbooks(host, work):
