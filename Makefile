@@ -57,9 +57,10 @@ integration: ## modules against this machine's kernel, in namespaces
 bench: ## measure speed and memory
 	$(DEV) in run python tests/bench/bench.py $(ARGS)
 
-soak: ## what takes too long for `make test`: a million spoilt messages, samples of 200 tables, virtual machines: the initramfs, resets at every point
+soak: ## what takes too long for `make test`: a million spoilt messages, samples of 200 tables, policies killed at every write, and virtual machines: the initramfs, resets at every point
 	NETFLEET_FUZZ=1000000 $(DEV) pytest tests/unit/plugins/module_utils/test_hostile_netlink.py
 	NETFLEET_TABLES=200 $(DEV) pytest -s tests/integration/test_flow_info.py -k intervals
+	NETFLEET_MOMENTS=all $(DEV) pytest -s tests/integration/test_policy_killed.py tests/integration/test_policy_confirm_killed.py
 	NETFLEET_RESETS=all $(DEV) in molecule molecule test $(or $(ARGS),-s initramfs -s confirm)
 
 clean: ## remove copies, logs and reports; environments and images stay

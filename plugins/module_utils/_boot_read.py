@@ -29,6 +29,7 @@ DIRECTORIES = (
 )
 SINGLE = (_boot_sysctls.SYSCTL_CONF, _modulesload.ETC_MODULES)
 NETFILTER = "/proc/sys/net/netfilter"
+OF_MODULE = ("nf_conntrack_max", "nf_conntrack_count")  # files there that every namespace has while the module is loaded
 # Where distributions keep the initramfs of a kernel release: Debian and Ubuntu; Fedora, RHEL and
 # Amazon; SUSE; image-based systems; systemd's kernel-install.
 IMAGES = (
@@ -99,7 +100,8 @@ def _masked(host):
 def _keys(host, inputs):
     """The sysctls of this kernel: as it shows them, or, before the module is loaded, as its version and build have them."""
     found = [name for name in host.list(NETFILTER) if name.startswith("nf_")]
-    if any(name.startswith(MODULE) for name in found):
+    # Those of fragments belong to nf_defrag_ipv6, which may be there without the module.
+    if not set(OF_MODULE).isdisjoint(found):
         keys = ["net.netfilter." + name for name in found]
     else:
         build = host.read("/boot/config-" + inputs.release) or ""

@@ -16,7 +16,6 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 UPTIME = "/proc/uptime"
 TICKS = 100  # a second, of the times of processes (USER_HZ, proc(5))
 LEAST, MOST = 10, 86400  # seconds
-OVERDUE = 30  # seconds after which nobody is going to run the script any more
 SYSTEMD = "/run/systemd/system"
 # What becomes of a command in the background nobody learns, so it is looked for before.
 DETACHED = ("command -v setsid > /dev/null || { echo 'setsid is not installed' >&2; exit 1; }; "

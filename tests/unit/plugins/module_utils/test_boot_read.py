@@ -207,3 +207,12 @@ def test_a_host_without_the_module_boots_to_what_it_will_run(name, tmp_path):
     assert {setting: given.value for setting, given in alone.values.items() if setting in loaded.values} == {
         setting: given.value for setting, given in loaded.values.items()
     }
+
+
+def test_the_keys_of_fragments_alone_are_no_loaded_module(tmp_path):
+    """nf_defrag_ipv6 has them, and stays when nf_conntrack is unloaded; TPROXY needs it alone."""
+    host = recorded.machine("bookworm-6.1-unloaded", tmp_path)
+    before = _boot_read.read(host).keys
+    for name in ("timeout", "high_thresh", "low_thresh"):
+        recorded.put(host.root + "/proc/sys/net/netfilter/nf_conntrack_frag6_" + name, {"text": "1\n"})
+    assert _boot_read.read(host).keys == before and "net.netfilter.nf_conntrack_max" in before

@@ -184,7 +184,10 @@ def test_other_code_has_another_key(tmp_path):
     keys = []
     for text in ("1", "2"):
         with zipfile.ZipFile(Loader.archive, "w") as archive:
-            archive.writestr("module.py", text)
+            archive.writestr("ansible_collections/module.py", text)
         keys += [_recall.key("settings", {"a": 1}, Loader), _recall.key("settings", {"a": 2}, Loader), _recall.key("snat", {"a": 1}, Loader)]
     assert len(set(keys)) == 6
+    with zipfile.ZipFile(Loader.archive, "a") as archive:
+        archive.writestr("sitecustomize.py", "the path of this archive, which is another one each time")
+    assert _recall.key("settings", {"a": 1}, Loader) == keys[3]
     assert _recall.key("settings", {}, None) == _recall.key("settings", {}, None)
