@@ -175,7 +175,7 @@ mount -t cgroup2 cgroup2 "$1" && find "$1/$2" -depth -type d -exec rmdir {} +
 
     def _wait(self):
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        for _ in range(self.SECONDS * 10):
+        for _attempt in range(self.SECONDS * 10):
             time.sleep(0.1)
             if self.process.poll() is not None:
                 break

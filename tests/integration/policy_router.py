@@ -276,9 +276,8 @@ def inside(name):
         os.close(home)
 
 
-@contextlib.contextmanager
 def counting(request):
-    """What counts the points that were tried and survived, and tells their number at the end."""
+    """Yield what counts the points that were tried and survived, and tell their number at the end."""
     counted = []
     yield counted.append
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():

@@ -121,8 +121,7 @@ def _router(netns):
 
 @pytest.fixture(name="count")
 def _count(request):
-    with counting(request) as count:
-        yield count
+    yield from counting(request)
 
 
 @pytest.fixture(name="case", params=["rules", "boot"])

@@ -104,8 +104,7 @@ def _router(request, netns):
 
 @pytest.fixture(name="count")
 def _count(request):
-    with counting(request) as count:
-        yield count
+    yield from counting(request)
 
 
 def cases(function):

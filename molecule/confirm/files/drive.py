@@ -36,7 +36,7 @@ class Doomed:
 
 def command(argv, data):
     given = data.encode() if isinstance(data, str) else data
-    done = subprocess.run(argv, input=given or b"", capture_output=True, env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C"})
+    done = subprocess.run(argv, input=given or b"", capture_output=True, check=False, env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C"})
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
