@@ -72,12 +72,17 @@ def do_noted(host, step, entries, done):
 
     What is fed to iptables is loaded or not, and a jump that was not taken away must not be put there again.
     """
-    if step.action == "feed" and step.value[0][0] != "nft":
-        do(host, step)
-        done.extend(entries)
-    else:
+    if step.action != "feed":
         done.extend(entries)
         do(host, step)
+        return
+    try:
+        do(host, step)
+    except ConntrackError:
+        # What nft refused is not there, unless it was stopped after it was done; so taking it back may fail as well.
+        done.extend(dict(entry, action="jump") for entry in entries if step.value[0][0] == "nft")
+        raise
+    done.extend(entries)
 
 
 def do(host, step):

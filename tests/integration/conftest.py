@@ -23,7 +23,8 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._catalogue impo
 
 MODULES = "ansible_collections.netfleet.conntrack.plugins.modules."
 LOCK = "/run/netfleet-conntrack.lock"  # stays, for two runs must meet at the same file
-RECALL = "look-"  # begins the names of what runs keep that find nothing to change
+MEMORY = "var/lib/netfleet-conntrack"
+RECALL = "look-"  # there, begins the names of what runs keep that find nothing to change
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 # For a checkout in a closed home folder: may read what it likes, and still write nothing.
 READS_ALL = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
@@ -169,9 +170,8 @@ class Machine:
 
     def stamps(self):
         """Times and numbers of files and folders: they are others when anything was written, but for what is kept to be recalled."""
-        found = {path: (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in self.paths()}
-        folders = {path.parent for path in found if path.name.startswith(RECALL)}
-        return {path: stamp for path, stamp in found.items() if not path.name.startswith(RECALL) and path not in folders}
+        paths = (path for path in self.paths() if not path.name.startswith(RECALL) and path != self.new / MEMORY)
+        return {path: (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in paths}
 
     def place(self, path):
         """Where the file is that modules see at ``path``."""
