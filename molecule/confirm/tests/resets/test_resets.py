@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 from routers import JOURNAL, POLICIES, drive
 
-MANY = os.environ.get("NETFLEET_RESETS", "6")
+MANY = os.environ.get("NETFLEET_RESETS", "4")
 ROW = "{:>9}  {:<70}  {:<22}  {}"
 
 
@@ -60,6 +60,8 @@ class Shuttle:
 
     def named(self, state, names):
         """What a state is, by the names of those that it may be."""
+        # A journal that was not there yet when the machine was reset was that of a run that had not begun.
+        state = [line for line in state if not line.startswith(JOURNAL + ".")]
         found = [name for name, policy in names.items() if self.states[policy] == state]
         unfinished = "unfinished" if any(line.startswith(JOURNAL) for line in state) else "between"
         return (found or [unfinished])[0]

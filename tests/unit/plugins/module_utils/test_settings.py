@@ -15,6 +15,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction im
 from ansible_collections.netfleet.conntrack.plugins.module_utils._view import View
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import ABSENT, Dice, options
+from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.share import half
 
 SEEDS = range(12)
 PART = _settings.PART
@@ -50,7 +51,7 @@ def holds(host, request):
     assert (again["changed"], again["changes"], host.log) == (False, [], [])
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", half(SEEDS))
 @pytest.mark.parametrize("name", recorded.names())
 def test_whatever_is_asked_of_a_recorded_host(name, seed, tmp_path):
     host = recorded.machine(name, tmp_path)

@@ -23,6 +23,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import pa
 from ansible_collections.netfleet.conntrack.plugins.module_utils._transaction import execute
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import policies, recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import ABSENT, options
+from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.share import half
 
 SETTINGS, EARLY, POLICY = _settings.PART, _early_load.PART, _policy.PART
 FULL = options(
@@ -66,7 +67,6 @@ CASES = {
 }
 MEMO, JOURNAL = memo_path("settings"), memo_path("journal")
 OWN = tuple(_settings.OWN) + (MEMO, memo_path("early_load"), _unit.UNIT, _unit.LOADER, *_hook_rules.FILES.values()) + tuple(_initrd.OWN)
-ALL = os.environ.get("NETFLEET_MOMENTS") == "all"
 ERRNOS = (errno.EACCES, errno.EINVAL, errno.ENOSPC, errno.EROFS, errno.EBUSY)
 
 
@@ -127,7 +127,6 @@ class Case:
         host, earlier, self.wanted = CASES[name]
         self.folder, self.made, self.seen = folder, 0, []
         # Of whole policies every other moment: tests/integration/test_policy_killed.py takes each of them.
-        self.step = 1 if ALL or self.wanted[0] is not POLICY else 2
         untouched = recorded.machine(host, folder / "untouched")
         self.origin = recorded.settled(untouched)
         self.values = (untouched.values(), recorded.fresh_values(untouched, folder))
@@ -201,7 +200,7 @@ def killed(host, wanted, left):
 
 def test_killed_at_every_moment(case):
     assert len(case.moments) > 10
-    for left, moment in list(enumerate(case.moments))[:: case.step]:
+    for left, moment in half(enumerate(case.moments)):
         host = killed(case.copy(case.start, Mortal), case.wanted, left)
         assert case.whole(own_files(host)), moment
         if case.new_to_us(host):
@@ -242,7 +241,7 @@ def test_killed_again_while_it_is_put_right(memory):
 @pytest.mark.parametrize("for_good", [False, True], ids=["once", "for good"])
 def test_every_write_refused(case, for_good):
     writes = [moment for moment in case.moments if moment[0].startswith("before")]
-    for left, moment in enumerate(writes):
+    for left, moment in half(enumerate(writes)):
         host = case.copy(case.start, Refusing)
         host.left, host.reason, host.for_good = left, ERRNOS[left % len(ERRNOS)], for_good
         refuses(host, case, moment)
