@@ -12,7 +12,6 @@ that confirms it completes it.
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _journal, _memo, _own_connection
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError, Step
 
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 UPTIME = "/proc/uptime"
 TICKS = 100  # a second, of the times of processes (USER_HZ, proc(5))
 LEAST, MOST = 10, 86400  # seconds
@@ -44,17 +43,13 @@ def _uptime(host):
     return float((host.read(UPTIME) or "0").split()[0])
 
 
-def _boot(host):
-    return (host.read(BOOT_ID) or "").strip()
-
-
 def _waits(host, journal):
     """What waits for its confirmation, or None: a boot, the script when it is done, and the end of the time have ended that.
 
     Who holds the lock when the time is over has come before the script, or the run was killed before it could start the clock.
     """
     waiting = journal.get("awaits")
-    if not waiting or waiting["boot"] != _boot(host) or _uptime(host) >= waiting["until"]:
+    if not waiting or waiting["boot"] != _memo.boot(host) or _uptime(host) >= waiting["until"]:
         return None
     return waiting if host.exists(undo_path(waiting)) else None
 
@@ -76,7 +71,7 @@ class Window:
         self.host, self.path, self.within = host, path, within
         self.entries = ()
         now = _uptime(host)
-        self.waiting = {"id": "%d" % (now * TICKS), "boot": _boot(host), "until": now + within}
+        self.waiting = {"id": "%d" % (now * TICKS), "boot": _memo.boot(host), "until": now + within}
 
     def begin(self, entries):
         """Before the first write: have what undoes it on the disk, and the clock running."""
@@ -162,7 +157,7 @@ def _confirm(host, path, journal, planned):
 def _drop(host, path, journal):
     """Forget what a boot took back, or what a script did in part: our own files are put back, values of another boot are past."""
     waiting = journal["awaits"]
-    past = waiting["boot"] != _boot(host)
+    past = waiting["boot"] != _memo.boot(host)
     for entry in reversed(journal["undo"] if past else ()):
         if entry["action"] in _journal.MODES:
             _journal.do(host, Step(**entry))

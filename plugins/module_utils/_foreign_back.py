@@ -5,8 +5,8 @@
 """Takes back what was done to the SNAT rules of others, wherever those rules are by now."""
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _foreign, _nat_rules, _rulesets, _snat_choice
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
+from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import boot
 
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 RELEASE = "/proc/sys/kernel/osrelease"
 
 
@@ -20,8 +20,3 @@ def put_back(host, memo):
             status, output, errors = host.run(*step.value)
             if status != 0:
                 raise ConntrackError("%s failed: %s" % (step.target, (errors or output).strip()))
-
-
-def boot(host):
-    """What tells this boot from others."""
-    return (host.read(BOOT_ID) or "").strip()

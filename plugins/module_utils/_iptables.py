@@ -17,6 +17,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._snat_rule impo
     EXEMPT,
     MASQUERADE,
     Rule,
+    in_lines,
     label,
     merged_networks,
     merged_ports,
@@ -24,7 +25,6 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._snat_rule impo
 )
 
 CHAIN = "NETFLEET_SNAT"
-PORTS_IN_A_LINE = 15  # XT_MULTI_PORTS of the kernel; a range takes two
 LABEL_BYTES = 255  # XT_MAX_COMMENT_LEN of the kernel less its end
 INTERFACE_BYTES = 15  # IFNAMSIZ of the kernel less its end
 # Protocols as iptables reads them where there is no /etc/protocols, and as iptables-save prints them.
@@ -47,16 +47,8 @@ def lines(rule):
 
 
 def _chunks(ports):
-    """Lists of ports that fit into a line; an empty one where every port matches."""
-    found, room = [[]], PORTS_IN_A_LINE
-    for first, last in ports:
-        size = 1 if first == last else 2
-        if size > room:
-            found.append([])
-            room = PORTS_IN_A_LINE
-        found[-1].append("%d" % first if first == last else "%d:%d" % (first, last))
-        room -= size
-    return [",".join(chunk) for chunk in found]
+    """Lists of ports as a line has them; an empty text where every port matches."""
+    return [",".join("%d" % first if first == last else "%d:%d" % (first, last) for first, last in some) for some in in_lines(ports)]
 
 
 def _line(rule, source, destination, protocol, ports):

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple, Tuple
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils._management_spec import OPTION, SSH
 from ansible_collections.netfleet.conntrack.plugins.module_utils._option_readers import Wrong, interface, networks
-from ansible_collections.netfleet.conntrack.plugins.module_utils._snat_rule import FAMILIES, VERSIONS, merged_networks, merged_ports
+from ansible_collections.netfleet.conntrack.plugins.module_utils._snat_rule import FAMILIES, VERSIONS, in_lines, merged_networks, merged_ports
 
 IN, OUT = DIRECTIONS = ("in", "out")
 LOOPBACK = "lo"
-PORTS_IN_A_LINE = 15  # XT_MULTI_PORTS of the kernel; a range takes two
 
 
 class Management(NamedTuple):
@@ -138,21 +137,8 @@ def iptables_lines(management, direction, family):
     if family not in families(management):
         return ()
     some = ((network,) for network in (management.networks or {}).get(family) or [""])
-    parts = itertools.product(management.interfaces or ("",), some, _chunks(management.ports))
+    parts = itertools.product(management.interfaces or ("",), some, in_lines(management.ports))
     return tuple(Line(direction, family, name, tuple(filter(None, network)), ports) for name, network, ports in parts)
-
-
-def _chunks(ports):
-    """Lists of ports that fit into a rule."""
-    found, room = [[]], PORTS_IN_A_LINE
-    for first, last in ports:
-        size = 1 if first == last else 2
-        if size > room:
-            found.append([])
-            room = PORTS_IN_A_LINE
-        found[-1].append((first, last))
-        room -= size
-    return tuple(map(tuple, found))
 
 
 def iptables_text(line, verdict="CT --notrack"):

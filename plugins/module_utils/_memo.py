@@ -11,6 +11,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
 
 SCHEMA_VERSION = 1
 FOLDER = _own.FOLDERS[0]
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 PARTS = ("settings", "early_load", "snat")
 
 
@@ -45,6 +46,11 @@ def load(host, place):
 def dump(values):
     """The text of a file that remembers ``values``."""
     return json.dumps(dict(values, schema_version=SCHEMA_VERSION), indent=2, sort_keys=True) + "\n"
+
+
+def boot(host):
+    """What tells this boot from others: some of what is remembered means nothing after it."""
+    return (host.read(BOOT_ID) or "").strip()
 
 
 def wants(memos):

@@ -50,15 +50,18 @@ def _digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def _bytes(host, path):
-    data = host.read_bytes(path)
+def _content(path, data):
     return data if data is None else _digest(repr(LASTING[path].findall(data)).encode() if path in LASTING else data)
+
+
+def _told(answers):
+    return _digest(repr([(kind, payload) for kind, _flags, _sequence, payload in answers]).encode())
 
 
 def _netlink_answers(host, question):
     request, dump = question
     try:
-        return _digest(repr([(kind, payload) for kind, _flags, _sequence, payload in host.netlink(bytes.fromhex(request), dump)]).encode())
+        return _told(host.netlink(bytes.fromhex(request), dump))
     except OSError as error:
         return error.errno
 
@@ -72,7 +75,7 @@ def _generation(host, _none):
 
 # kind of question: how it is asked
 ASKED = {
-    "bytes": _bytes,
+    "bytes": lambda host, path: _content(path, host.read_bytes(path)),
     "list": lambda host, path: host.list(path),
     "link": lambda host, path: host.link(path),
     "exists": lambda host, path: host.exists(path),
@@ -104,11 +107,12 @@ class Witness(Host):
     def read_bytes(self, path):
         """As Host does."""
         try:
-            self._asked("bytes", path)
-            return super().read_bytes(path)
+            data = super().read_bytes(path)
         except ConntrackError:
             self.sound = False
             raise
+        self._note("bytes", path, _content(path, data))
+        return data
 
     def list(self, path):
         """As Host does."""
@@ -132,8 +136,14 @@ class Witness(Host):
 
     def netlink(self, request, dump, timeout=5.0):
         """As Host does."""
-        self._asked("netlink", (bytes(request).hex(), dump))
-        return super().netlink(request, dump, timeout)
+        question = (bytes(request).hex(), dump)
+        try:
+            answers = super().netlink(request, dump, timeout)
+        except OSError as error:
+            self._note("netlink", question, error.errno)
+            raise
+        self._note("netlink", question, _told(answers))
+        return answers
 
     def run(self, argv, data=None):
         """As Host does. What only shows rules that have a generation can be told again by it."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import (
     _foreign,
-    _foreign_back,
+    _memo,
     _nat_owners,
     _nat_row,
     _nat_rules,
@@ -86,7 +86,7 @@ def read(view, dummy_options):
         held=_held(host, rulesets),
         rows=rows,
         boot_files=_nat_rules.boot_files(host),
-        boot=_foreign_back.boot(host),
+        boot=_memo.boot(host),
         nat=_snat_choice.read(host, rulesets),
         own={path: host.read(path) for path in tuple(_snat_backends.files(None, ())) + _unit.OWN},
         unit=view.unit,

@@ -21,6 +21,7 @@ PROTOCOLS = WITH_PORTS + ("ah", "esp", "gre", "icmp", "icmpv6")
 # What iptables and nft match in one family only: in IPv6 the header of AH is an extension, and no protocol.
 OF_ONE_FAMILY = {"ah": "ipv4", "icmp": "ipv4", "icmpv6": "ipv6"}
 EVERY_BIT = 0xFFFFFFFF
+PORTS_IN_A_LINE = 15  # XT_MULTI_PORTS of the kernel; a range takes two
 
 
 class Nat(NamedTuple):
@@ -68,6 +69,19 @@ def merged_ports(ranges):
         else:
             found.append((first, last))
     return tuple(found)
+
+
+def in_lines(ports):
+    """Lists of (first, last) pairs, each of which one rule of iptables can match; an empty one where there are no pairs."""
+    found, room = [[]], PORTS_IN_A_LINE
+    for first, last in ports:
+        size = 1 if first == last else 2
+        if size > room:
+            found.append([])
+            room = PORTS_IN_A_LINE
+        found[-1].append((first, last))
+        room -= size
+    return tuple(map(tuple, found))
 
 
 def merged_networks(networks):

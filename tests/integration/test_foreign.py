@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _foreign, _foreign_back, _journal, _nat_rules, _rulesets
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _foreign, _foreign_back, _journal, _memo, _nat_rules, _rulesets
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
 from ansible_collections.netfleet.conntrack.plugins.module_utils._nat_row import stateless, untouchable
@@ -29,7 +29,7 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._nat_row import
 CLONE_NEWNET = 0x40000000
 RELEASE = os.uname().release
 NEW, OLD = (6, 18), (4, 18)  # kernels that take random for fully-random, or not
-BOOT = _foreign_back.boot(Host())
+BOOT = _memo.boot(Host())
 FLAVOURS = ("iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy")
 PROGRAMS = {name: name for name in FLAVOURS}
 NAMES = [Path("/proc/net/ip_tables_names"), Path("/proc/net/ip6_tables_names")]

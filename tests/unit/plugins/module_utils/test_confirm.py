@@ -10,7 +10,7 @@ from collections import namedtuple
 
 import pytest
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _confirm, _journal, _own_connection
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _confirm, _journal, _memo, _own_connection
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import RUNNING, Change, ConntrackError, Plan
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
 
@@ -34,7 +34,7 @@ class Machine(Host):
         super().__init__(str(folder), run=self._note)
         self.commands = []
         self.fails = ""
-        for path, text in ((_confirm.BOOT_ID, BOOT + "\n"), (_confirm.UPTIME, "%s 1.00\n" % NOW), ("/proc/sys/max", "65536"), (FILE, "after\n"),
+        for path, text in ((_memo.BOOT_ID, BOOT + "\n"), (_confirm.UPTIME, "%s 1.00\n" % NOW), ("/proc/sys/max", "65536"), (FILE, "after\n"),
                            (FILE + "2", "after\n"), ("/usr/bin/systemctl", ""), ("/usr/bin/systemd-run", ""), ("/usr/bin/sh", "")):
             self.put(path, text)
         if systemd:

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _foreign, _foreign_back, _nat_iptables, _nat_owners
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _foreign, _memo, _nat_iptables, _nat_owners
 from ansible_collections.netfleet.conntrack.plugins.module_utils._nat_row import stateless, untouchable
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import foreign_rules
 
@@ -292,4 +292,4 @@ def test_an_undo_that_was_killed_is_done_by_the_next_run():
 
 
 def test_boot_id():
-    assert _foreign_back.boot(foreign_rules.Door(files={_foreign_back.BOOT_ID: "abc\n"})) == "abc"
+    assert _memo.boot(foreign_rules.Door(files={_memo.BOOT_ID: "abc\n"})) == "abc"

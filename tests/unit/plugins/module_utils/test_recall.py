@@ -8,6 +8,7 @@ import os
 import pytest
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils import _recall, _settings, _transaction
+from ansible_collections.netfleet.conntrack.plugins.module_utils._memo import FOLDER
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils import recorded
 from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils.requests import options
 
@@ -171,6 +172,10 @@ def test_a_spoilt_file_recalls_nothing(text, tmp_path):
     host, dummy = settled("bookworm-6.1", tmp_path)
     host.overwrite("/var/lib/netfleet-conntrack/look-settings.json", text)
     assert again(host) is None
+
+
+def test_it_is_kept_where_everything_else_is_remembered():
+    assert _recall.FOLDER == FOLDER
 
 
 def test_other_code_has_another_key(tmp_path):
