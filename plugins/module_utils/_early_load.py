@@ -138,6 +138,7 @@ def plan(state, options):
         boot_steps=_initrd.around(_unit.around(_writes(files, changed), changed, unit, loads), state.initrd, renewal)
         + (_proof_of_unit(changed, unit) if at_boot and wanted else ()),
         warnings=tuple(_warnings(state, options)) if present else (),
+        refusals=tuple(_obstacles.prevented(state.boot, modular)),
         files=tuple((path, state.own.get(path), files[path]) for path in changed),
         namespace=state.kernel.namespace,
         memo={"module": modular, "unit": at_boot and bool(wanted)} if wanted or modular else None,
@@ -194,8 +195,6 @@ def _not_at_boot(state, options, backend):
         yield "at_boot: rules are loaded at boot by a systemd unit, and this host does not run systemd; say at_boot: false"
     if options.get("initramfs") == "always" and state.initrd is None and not state.kernel.builtin:
         yield "initramfs: neither update-initramfs nor dracut is installed; say initramfs: never"
-    if state.boot.prevented_by and options.get("module", True) and not state.kernel.builtin:
-        yield "module: %s keeps nf_conntrack from loading at boot; remove that line, or say module: false" % state.boot.prevented_by
 
 
 def _files(state, options, places, modular):

@@ -42,22 +42,26 @@ def facts(host, options):
     """Return the module's result. A host that cannot be read, or an interval that cannot be, says why in C(error); nothing is raised."""
     problem = _rates.problem(options.get("interval", 0.0))
     options = dict(options, interval=0.0) if problem else options
-    found = {"schema_version": SCHEMA_VERSION, "available": False, "error": problem}
     try:
-        found.update(_facts(host, options))
+        found = dict(of(_view.View(host), options), error=problem)
     except ConntrackError as error:
-        found["error"] = str(error)
+        found = {"schema_version": SCHEMA_VERSION, "available": False, "error": str(error)}
     return {"ansible_facts": {"netfleet_conntrack": found}}
 
 
-def _facts(host, options):
-    view = _view.View(host)
-    kernel, inputs, boot, rulesets = view.kernel, view.inputs, view.boot, view.rulesets
+def of(view, options):
+    """The facts as a _view.View sees the host. Raises ConntrackError where it cannot be read."""
+    host, kernel, inputs, boot, rulesets = view.host, view.kernel, view.inputs, view.boot, view.rulesets
     found = {
+        "schema_version": SCHEMA_VERSION,
+        "error": "",
         "available": kernel.available,
         "builtin": kernel.builtin,
         "kernel": kernel.release,
         "namespace": "initial" if kernel.initial else "other",
+        "mem_total": kernel.mem_total,
+        "cpus": kernel.cpus,
+        "page_size": kernel.page_size,
         "settings": _settings(kernel, boot),
         "loaded_by": boot.loaded_by,
         "boot_problems": list(boot.problems),

@@ -7,21 +7,10 @@ import os
 
 from ansible.module_utils import basic
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.errors import UnsupportedError
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _recall
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _faults, _recall
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
-
-
-def _faults(found):
-    """Yield a text for every argument that is wrong."""
-    if found.unsupported_parameters:
-        names = (name if isinstance(name, str) else ".".join(name) for name in found.unsupported_parameters)
-        yield "no such option: %s" % ", ".join(sorted(names))
-    for error in found.errors:
-        if not isinstance(error, UnsupportedError):
-            yield error.msg.rstrip(".")
 
 
 class Module(AnsibleModule):
@@ -37,7 +26,7 @@ class Module(AnsibleModule):
         """Fail; while the arguments are being checked, only remember what is wrong with them."""
         found = getattr(self, "validation_result", None)
         if self._checking and found is not None and found.error_messages:
-            self.faults = list(_faults(found))
+            self.faults = list(_faults.faults(found))
         else:
             super().fail_json(msg=msg, **kwargs)
 

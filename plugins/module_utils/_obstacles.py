@@ -37,6 +37,12 @@ def no_tracking(kernel):
             "install the kernel's modules package" % (kernel.release, kernel.release))
 
 
+def prevented(boot, modular):
+    """Yield why a module that is to be loaded at boot would not be."""
+    if boot.prevented_by and modular:
+        yield "module: %s keeps nf_conntrack from loading at boot; remove that line, or say module: false" % boot.prevented_by
+
+
 def _obstacle(state, setting):
     if setting.key and setting.key not in state.inputs.keys:
         return _lacking(setting, state.kernel)

@@ -8,7 +8,7 @@ The document is the whole of what is wanted: a part that it does not name is tak
 """
 import re
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _document, _early_load, _management_spec, _settings, _snat, _spec
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _document, _early_load, _faults, _management_spec, _settings, _snat, _spec
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import Part
 
 NAME = "policy"
@@ -16,6 +16,7 @@ NAME = "policy"
 SECTIONS = ((_early_load.PART, _early_load.spec), (_snat.PART, _snat.spec))
 # What belongs to the whole document, or to this module, and not to a section.
 COMMON = ("state", "at_boot", "management")
+ONCE = ("document", "confirm_within", "confirm")  # options of the module that no document has
 ALONE = {"module": False, "hooks": False}  # of early_load where only its rules for the management path are wanted
 DOCUMENT = ("profile",) + _spec.GROUPS + tuple(part.name for part, dummy_spec in SECTIONS) + ("management", "at_boot")
 
@@ -28,6 +29,15 @@ def spec():
     found["document"] = {"type": "dict"}  # opened on the controller
     found.update(confirm_within={"type": "int", "default": 0}, confirm={"type": "bool", "default": False})
     return found
+
+
+def opened(document):
+    """Return (the options that a document means, as the module's frame hands them over, what is wrong with it less what its parts say)."""
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    known = {name: row for name, row in spec().items() if name not in ONCE}
+    found = ArgumentSpecValidator(known).validate(document)
+    return found.validated_parameters, tuple(_faults.faults(found))
 
 
 def _options(options):

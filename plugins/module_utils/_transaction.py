@@ -12,7 +12,7 @@ on purpose, with what takes it back (_confirm), and nothing for the next boot.
 """
 from typing import Any, NamedTuple
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _journal, _memo, _recall, _view
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _journal, _memo, _planning, _recall, _view
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import (
     RUNNING,
     ConntrackError,
@@ -24,18 +24,10 @@ from ansible_collections.netfleet.conntrack.plugins.module_utils._change import 
 )
 
 
-class Row(NamedTuple):
-    """A part of what a run has to do."""
-
-    part: Any  # _change.Part
-    options: Any
-    plan: Plan
-
-
 class Planned(NamedTuple):
     """What a run has to do."""
 
-    rows: Any  # a Row for each part
+    rows: Any  # a _planning.Row for each part
     whole: Plan  # of all parts
     now: Plan  # what of it is done before it is confirmed
     waits: bool  # this run does no more than that
@@ -55,7 +47,7 @@ def execute(host, part, options, check_mode, faults=()):
     recovered, reached, proof = False, None, {}
     path = _journal.path(planned.whole.namespace)
     if check_mode:
-        return _result(part, options, planned, recovered, _waiting(host, path))
+        return _result(part, options, planned, recovered, waiting(host, path))
     if planned.whole.changes or host.exists(path) or any(_forgetful(host, row) for row in planned.rows):
         with host.lock():
             planned = _planned(host, part, options, faults)  # another run may have changed the host meanwhile
@@ -68,7 +60,7 @@ def execute(host, part, options, check_mode, faults=()):
 
 
 def _planned(host, part, options, faults):
-    rows = _plans(host, part, options)
+    rows = _planning.rows(_view.View(host), part, options)
     whole = together([row.plan for row in rows])
     confirmed = bool(options.get("confirm_within") or options.get("confirm"))
     wrong = tuple(faults) + whole.refusals + (tuple(_confirm().refusals(host, options, whole.changes)) if confirmed else ())
@@ -76,7 +68,7 @@ def _planned(host, part, options, faults):
         raise ConntrackError("; ".join(wrong))
     if not (confirmed and whole.changes):
         return Planned(rows, whole, whole, False)
-    at_once = _plans(host, part, part.at_once(options))
+    at_once = _planning.rows(_view.View(host), part, part.at_once(options))
     now = together([row.plan for row in at_once])
     now = now._replace(changes=tuple(c for c in now.changes if c.layer == RUNNING), boot_steps=())
     waits = bool(options.get("confirm_within"))
@@ -88,22 +80,6 @@ def _confirm():
     from ansible_collections.netfleet.conntrack.plugins.module_utils import _confirm as found
 
     return found
-
-
-def _plans(host, part, options):
-    """The rows of a Part, or of the parts that it is made of, with their plans."""
-    rows, view = part.rows(options) if part.rows else ((part, options),), _view.View(host)
-    states = [each.read(view, given) for each, given in rows]
-    plans = [each.plan(state, given) for (each, given), state in zip(rows, states)]
-    if len(rows) > 1 and not any(plan.refusals for plan in plans):
-        plans = [_beside(plans, *args) for args in zip(rows, states, plans)]
-    return [Row(each, given, plan) for (each, given), plan in zip(rows, plans)]
-
-
-def _beside(plans, row, state, plan):
-    """A plan that counts with what the other plans want, which may differ from what their parts wanted so far."""
-    others = _memo.wants(each.memo for each in plans if each is not plan)
-    return plan if state.others == others else row[0].plan(state._replace(others=others), row[1])
 
 
 def _result(part, options, planned, recovered, warning=""):
@@ -127,7 +103,7 @@ def _told(changes):
     return [dict(change._asdict()) for change in changes]
 
 
-def _waiting(host, path):
+def waiting(host, path):
     """What a check run has to say of a policy that awaits its confirmation."""
     if not host.exists(path):
         return ""

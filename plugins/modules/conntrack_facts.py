@@ -82,6 +82,15 @@ ansible_facts:
         namespace:
           description: The network namespace, V(initial) or V(other).
           type: str
+        mem_total:
+          description: Bytes of memory that the host has.
+          type: int
+        cpus:
+          description: CPUs that work; 0 where the host does not tell.
+          type: int
+        page_size:
+          description: Bytes of a page of memory, by which the kernel rounds C(buckets).
+          type: int
         count:
           description: Connections in the table, of this network namespace.
           type: int

@@ -14,7 +14,7 @@ from ansible_collections.netfleet.conntrack.tests.unit.plugins.module_utils impo
 
 ALWAYS = {
     "schema_version", "available", "error", "builtin", "kernel", "namespace", "settings", "loaded_by", "boot_problems", "tracking", "snat_rules", "owners",
-    "counters",
+    "counters", "mem_total", "cpus", "page_size",
 }
 OF_A_TABLE = {"count", "max", "usage", "buckets", "load_factor", "expect_max", "expect_count", "memory"}
 LOADED, UNLOADED, LATE, LIVE, NETNS = "bookworm-6.1", "bookworm-6.1-unloaded", "bookworm-6.1-late", "live-6.18", "live-6.18-netns"
