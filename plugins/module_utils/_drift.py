@@ -37,6 +37,11 @@ def drift_info(host, options):
     given, faults = _policy.opened(dict(options["document"] or {}, state=options["state"]))
     if faults:
         raise ConntrackError("; ".join(faults))
+    return compared(host, given, options["headroom"])
+
+
+def compared(host, given, headroom=False):
+    """The result for the options C(given) of the module C(policy). Raises ConntrackError where nothing can be read."""
     view = _view.View(host)
     facts = _facts.of(view, {})
     rows = _planning.rows(view, _policy.PART, given)
@@ -56,7 +61,7 @@ def drift_info(host, options):
         "policy": told["policy"],
         "memory": told.get("memory"),
         "facts": facts,
-        "headroom": _headroom(host, facts) if options["headroom"] else None,
+        "headroom": _headroom(host, facts) if headroom else None,
         "warnings": list(plan.warnings),
     }
 

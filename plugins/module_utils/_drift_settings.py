@@ -93,6 +93,8 @@ def _at_boot(view, value):
         kind, source = "module_prevented", found.prevented_by
     elif value.name not in found.values:
         kind, source = "no_such_setting", ""
+    elif value.reason:
+        kind, source = "lost_at_boot", value.source
     else:
         kind, source = _decided(value)
     return _drift_row.difference(value.part, value.name, BOOT, kind, value.wanted, value.boot, source, value.reason)
@@ -102,4 +104,4 @@ def _decided(value):
     for pattern, kind in DECIDES:
         if pattern.match(value.source):
             return kind, value.source
-    return "lost_at_boot" if value.reason else "not_set_at_boot", value.source
+    return "not_set_at_boot", value.source

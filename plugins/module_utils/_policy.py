@@ -8,7 +8,7 @@ The document is the whole of what is wanted: a part that it does not name is tak
 """
 import re
 
-from ansible_collections.netfleet.conntrack.plugins.module_utils import _document, _early_load, _faults, _management_spec, _settings, _snat, _spec
+from ansible_collections.netfleet.conntrack.plugins.module_utils import _document, _early_load, _management_spec, _settings, _snat, _spec
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import Part
 
 NAME = "policy"
@@ -33,7 +33,9 @@ def spec():
 
 def opened(document):
     """Return (the options that a document means, as the module's frame hands them over, what is wrong with it less what its parts say)."""
+    # Imported here because a run of the module has had that done, and imports cost time.
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+    from ansible_collections.netfleet.conntrack.plugins.module_utils import _faults
 
     known = {name: row for name, row in spec().items() if name not in ONCE}
     found = ArgumentSpecValidator(known).validate(document)

@@ -13,7 +13,8 @@ import os
 from typing import NamedTuple
 
 import pytest
-from routers import JOURNAL, POLICIES, drive
+from policies import POLICIES
+from routers import JOURNAL, drive
 
 MANY = os.environ.get("NETFLEET_RESETS", "4")
 ROW = "{:>9}  {:<70}  {:<22}  {}"

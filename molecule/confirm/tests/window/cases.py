@@ -7,7 +7,8 @@
 import functools
 from types import SimpleNamespace
 
-from routers import POLICIES, drive
+from policies import POLICIES
+from routers import drive
 
 WITHIN, GRACE = 30, 5  # seconds
 GOOD, OTHER = POLICIES["good"], POLICIES["other"]

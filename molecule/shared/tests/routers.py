@@ -19,10 +19,8 @@ from pathlib import Path
 import yaml
 
 PROJECT = Path(__file__).parents[3]
-FILES = PROJECT / "molecule/confirm/files"
 PLACE = "/root/collections/ansible_collections/netfleet/conntrack/plugins"
 COLLECTION = Path(os.environ["ANSIBLE_COLLECTIONS_PATH"].partition(os.pathsep)[0], "ansible_collections/netfleet/conntrack")
-POLICIES = yaml.safe_load((PROJECT / "molecule/confirm/vars/policies.yml").read_text())
 MEMORY = "/var/lib/netfleet-conntrack"
 JOURNAL = MEMORY + "/journal.json"
 
@@ -107,15 +105,15 @@ class Router:
         except subprocess.TimeoutExpired:
             return False
 
-    def push(self):
-        """Give it the collection's code and what these tests run there."""
+    def push(self, files):
+        """Give it the collection's code and what tests run there."""
         packed = BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
             for path in sorted(COLLECTION.glob("plugins/module_utils/*.py")):
                 tar.add(path, f"module_utils/{path.name}")
         unpack = f"mkdir -p {PLACE} && tar xm -C {PLACE}"
         subprocess.run(self.guest.ssh(unpack), input=packed.getvalue(), check=True)
-        for path in FILES.glob("*.py"):
+        for path in files:
             self.out(f"cat >/root/{path.name}", path.read_text())
 
     def drive(self, policy, through=None, before="", **more):
@@ -159,7 +157,12 @@ def drive(policy, before="", **more):
 
 
 class Routers(dict):
-    """Routers by name."""
+    """The routers of the scenario by name."""
+
+    def __init__(self):
+        inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "inventory", "guests.yml").read_text()
+        names = [name for suite in yaml.safe_load(inventory)["all"]["children"].values() for name in suite["hosts"]]
+        super().__init__((name, Router(name)) for name in names)
 
     def each(self, function):
         """What a function returns for each, side by side."""
