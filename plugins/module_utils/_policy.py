@@ -35,6 +35,7 @@ def opened(document):
     """Return (the options that a document means, as the module's frame hands them over, what is wrong with it less what its parts say)."""
     # Imported here because a run of the module has had that done, and imports cost time.
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
     from ansible_collections.netfleet.conntrack.plugins.module_utils import _faults
 
     known = {name: row for name, row in spec().items() if name not in ONCE}
