@@ -49,7 +49,7 @@ render: ## write anew the texts that stem from the catalogue of settings
 	$(DEV) in unit python tools/render.py
 
 molecule: ## the role and modules on virtual machines; ARGS='-s default'
-	$(DEV) in molecule molecule test $(or $(ARGS),-s default -s boot -s nat -s flows -s confirm)
+	$(DEV) in molecule molecule test $(or $(ARGS),-s default -s boot -s nat -s flows -s confirm -s drift)
 
 integration: ## modules against this machine's kernel, in namespaces
 	$(DEV) pytest tests/integration $(ARGS)
@@ -57,11 +57,11 @@ integration: ## modules against this machine's kernel, in namespaces
 bench: ## measure speed and memory
 	$(DEV) in run python tests/bench/bench.py $(ARGS)
 
-soak: ## what takes too long for `make test`: a million spoilt messages, samples of 200 tables, policies killed at every write, and virtual machines: the initramfs, resets at every point
+soak: ## what takes too long for `make test`: a million spoilt messages, samples of 200 tables, policies killed at every write, and virtual machines: the initramfs, resets at every point, every drift on every release
 	NETFLEET_FUZZ=1000000 $(DEV) pytest tests/unit/plugins/module_utils/test_hostile_netlink.py
 	NETFLEET_TABLES=200 $(DEV) pytest -s tests/integration/test_flow_info.py -k intervals
 	NETFLEET_MOMENTS=all $(DEV) pytest -s tests/integration/test_policy_killed.py tests/integration/test_policy_confirm_killed.py
-	NETFLEET_RESETS=all $(DEV) in molecule molecule test $(or $(ARGS),-s initramfs -s confirm)
+	NETFLEET_RESETS=all NETFLEET_DRIFTS=all $(DEV) in molecule molecule test $(or $(ARGS),-s initramfs -s confirm -s drift)
 
 clean: ## remove copies, logs and reports; environments and images stay
 	rm -rf .cache/stage .cache/logs .cache/collections .ansible collections dist tests/output .pytest_cache .ruff_cache .mypy_cache .hypothesis

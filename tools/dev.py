@@ -37,7 +37,7 @@ def sanity(args):
 
 
 def units(args):
-    return checks.units(args.core, args.arguments)
+    return checks.units(args.core, args.arguments, args.quick)
 
 
 def lint(args):
@@ -94,6 +94,7 @@ def parser():
     for name, function, text in (("sanity", sanity, "ansible-test sanity on both cores"), ("units", units, "ansible-test units on both cores")):
         added = command(name, function, text)
         added.add_argument("--core", action="append", default=[], choices=checks.CORES, help="only this one")
+        added.add_argument("--quick", action="store_true", help="of unit tests with many cases only some")
         added.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="handed to ansible-test")
     command("lint", lint, "run the linters").add_argument("linters", nargs="*", choices=[*checks.LINTERS, []], metavar="LINTER", help=", ".join(checks.LINTERS))
     command("pytest", pytest, "pytest with the collection on its path; takes pytest's arguments")

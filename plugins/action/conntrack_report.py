@@ -113,11 +113,9 @@ def version(host):
 def told(report, names):
     """What the task returns of a report."""
     by_name = {each["name"]: {"status": each["status"], "message": _report_lines.message(each)} for each in report["hosts"]}
-    statuses = dict(zip(names, map(by_name.get, _report.names(names)), strict=True))
     return {
         "summary": report["summary"],
         "exit_status": report["exit_status"],
         "lines": _report_lines.lines(report) + [_report_lines.headline(report)],
-        "hosts": statuses,
-        "statuses": statuses,  # the role conntrack_drift reads them by this name
+        "hosts": dict(zip(names, map(by_name.get, _report.names(names)), strict=True)),
     }

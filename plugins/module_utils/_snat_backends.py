@@ -18,6 +18,7 @@ FLAVOURS = ("iptables-nft", "iptables-legacy")
 PROGRAM = {"ipv4": "iptables", "ipv6": "ip6tables"}
 JUMP = "POSTROUTING -j %s" % _iptables.CHAIN
 OWN_LINE = re.compile(r"(\[[0-9]+:[0-9]+\] )?-A %s " % _iptables.CHAIN)
+COMMENT = re.compile(r'comment "?([\w.-]+)')  # of a rule that somebody has altered: what names ours
 NFT_FILE = FOLDERS[1] + "/snat.nft"
 
 
@@ -194,9 +195,15 @@ def _unjump(number):
 
 
 def by_name(entries):
-    """Label -> (Rule, words) of what is held; what is no rule of ours goes by its place."""
+    """Name -> (Rule, words) of what is held. What is no rule of ours goes by the name in its comment, or else by its place."""
     found = {}
     for number, (rule, text) in enumerate(entries, 1):
-        ours = rule is not None and rule.name not in found
-        found[rule.name if ours else "rule %d" % number] = (rule if ours else None, text)
+        name = rule.name if rule is not None else _named(text)
+        ours = rule is not None and name not in found
+        found["rule %d" % number if not name or name in found else name] = (rule if ours else None, text)
     return found
+
+
+def _named(text):
+    said = COMMENT.search(text)
+    return said.group(1) if said else ""

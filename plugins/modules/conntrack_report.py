@@ -92,31 +92,26 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look for drift, with a report whatever becomes of the hosts
-  hosts: routers
-  gather_facts: false
-  become: true
-  tasks:
-    - name: Compare each router with its document
-      netfleet.conntrack.drift_info:
-        document: "{{ conntrack_policy }}"
-      register: conntrack_drift_looked
-      ignore_errors: true
-      ignore_unreachable: true
+- name: Compare each router with its document, whatever becomes of the others
+  netfleet.conntrack.drift_info:
+    document: "{{ conntrack_policy }}"
+  register: conntrack_drift_looked
+  ignore_errors: true
+  ignore_unreachable: true
 
-    - name: Write the report
-      netfleet.conntrack.conntrack_report:
-        title: Routers of the north
-        formats: [json, markdown]
-      register: report
-      run_once: true
-      delegate_to: localhost
-      become: false
+- name: Write the report
+  netfleet.conntrack.conntrack_report:
+    title: Routers of the north
+    formats: [json, markdown]
+  register: report
+  run_once: true
+  delegate_to: localhost
+  become: false
 
-    - name: Say which router is odd, and why
-      ansible.builtin.debug:
-        msg: "{{ report.lines }}"
-      run_once: true
+- name: Say which router is odd, and why
+  ansible.builtin.debug:
+    msg: "{{ report.lines }}"
+  run_once: true
 
 - name: What a merge request would change, beside what drifts on the main branch
   netfleet.conntrack.conntrack_report:

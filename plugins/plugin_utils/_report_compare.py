@@ -109,4 +109,4 @@ def _ports_of(host):
 
 def _share(row):
     share = row.get("share")
-    return share if isinstance(share, (int, float)) else 0.0
+    return share if isinstance(share, (int, float)) and not isinstance(share, bool) else 0.0

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("settings", "snat", "flows", "fleet")
+BENCHMARKS = ("settings", "snat", "flows", "fleet", "report")
 
 
 def main(names):

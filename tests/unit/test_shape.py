@@ -41,7 +41,7 @@ def lines_of(path):
 
 
 MODULES = files("modules")
-EVERY = MODULES + files("module_utils", "plugin_utils", "action", "filter")
+EVERY = MODULES + files("module_utils", "plugin_utils", "action", "filter", "lookup")
 
 
 def found_in(paths, look):

@@ -53,18 +53,28 @@ def sanity_job(core, args):
     return Job(f"sanity-{core}", argv, stage.staged(f"sanity-{core}"), env)
 
 
-def units(cores=(), args=()):
-    jobs = [job for core in cores or CORES for job in units_jobs(core, args)]
+def units(cores=(), args=(), quick=False):
+    jobs = [job for core in cores or CORES for job in units_jobs(core, args, quick)]
     return all_passed(run_all(jobs))
 
 
-def units_jobs(core, args):
+def units_jobs(core, args, quick):
     """The ends of what is supported: the oldest Python of a managed host on the oldest core, the newest on the newest."""
     place = (venvs.ensure(OLD_TARGET) if core == OLDEST else None) or venvs.ensure(CORES[core])
     env = ansible_test_environment(core, [place / "bin"])
     version = python_version(place)
     argv = ("ansible-test", "units", "--local", "--color", "no", "--python", version, *args)
-    yield Job(f"units-{core}-py{version}", argv, stage.staged(f"units-{core}"), env)
+    copy = stage.staged(f"units-{core}")
+    mark_quick(copy / "tests/output/quick", quick)
+    yield Job(f"units-{core}-py{version}", argv, copy, env)
+
+
+def mark_quick(path, quick):
+    """Tell tests/unit/conftest.py, to which ansible-test hands no variables, whether some cases of each test will do."""
+    path.unlink(missing_ok=True)
+    if quick:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
 def ansible_test_environment(core, folders):

@@ -21,6 +21,7 @@ PACKAGES = {
     "base": ("git",),
     "units": ("nftables", "iptables", "conntrack", "kmod", "procps", "iproute2", "shellcheck", "python3-venv"),
     "vm": ("qemu-system-x86", "qemu-utils", "mmdebstrap", "e2fsprogs", "busybox-static", "cpio", "xz-utils", "openssh-client", "iproute2"),
+    "page": ("chromium", "fonts-inter", "fonts-dejavu-core"),
 }
 
 

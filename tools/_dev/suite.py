@@ -17,35 +17,37 @@ class Stage(NamedTuple):
     name: str
     argv: tuple
     lane: str = ""  # stages of one lane share a resource, and run one after the other
-    quick: bool = False  # also part of `make quick`
+    quick: tuple | None = None  # of one that is also part of `make quick`: what is said to it there
 
 
 STAGES = (
     Stage("setup", (*DEV, "setup", "all")),
-    Stage("lint", (*DEV, "lint"), quick=True),
-    Stage("render", (*DEV, "in", "unit", "python", "tools/render.py", "--check"), quick=True),
-    Stage("units-newest", (*DEV, "units", "--core", "newest"), quick=True),
+    Stage("lint", (*DEV, "lint"), quick=()),
+    Stage("render", (*DEV, "in", "unit", "python", "tools/render.py", "--check"), quick=()),
+    Stage("units-newest", (*DEV, "units", "--core", "newest"), quick=("--quick",)),
     Stage("units-2.16", (*DEV, "units", "--core", "216")),
-    Stage("sanity-newest", (*DEV, "sanity", "--core", "newest"), quick=True),
+    Stage("sanity-newest", (*DEV, "sanity", "--core", "newest"), quick=()),
     Stage("sanity-2.16", (*DEV, "sanity", "--core", "216")),
     Stage("integration", (*DEV, "pytest", "tests/integration"), lane="host"),
-    Stage("molecule", (*DEV, "in", "molecule", "molecule", "test", "-s", "default", "-s", "boot", "-s", "nat", "-s", "flows", "-s", "confirm"), lane="guests"),
+    Stage("monitoring", (*DEV, "pytest", "tests/monitoring")),
+    Stage("report", (*DEV, "in", "page", "python", "-m", "pytest", "tests/report")),
+    Stage("molecule", (*DEV, "in", "molecule", "molecule", "test", "-s", "default", "-s", "boot", "-s", "nat", "-s", "flows", "-s", "confirm", "-s", "drift"), lane="guests"),
     Stage("run", ("make", "run", f"PYTHON={sys.executable}"), lane="guests"),
 )
 
 
 def run(names=(), quick=False):
     """Run all stages, the quick ones, or the named ones; a failed one does not stop the others."""
-    chosen = [stage for stage in STAGES if (stage.name in names if names else stage.quick or not quick)]
+    chosen = [stage for stage in STAGES if (stage.name in names if names else stage.quick is not None or not quick)]
     first = [stage for stage in chosen if stage.name == "setup"]
     others = [stage for stage in chosen if stage.name != "setup"]
-    results = run_all(map_jobs(first)) + run_all(map_jobs(others))
+    results = run_all(map_jobs(first, quick)) + run_all(map_jobs(others, quick))
     print(summary(results), flush=True)
     return all_passed(results)
 
 
-def map_jobs(stages):
-    return [Job(f"stage-{stage.name}", stage.argv, lane=stage.lane) for stage in stages]
+def map_jobs(stages, quick):
+    return [Job(f"stage-{stage.name}", stage.argv + (stage.quick or () if quick else ()), lane=stage.lane) for stage in stages]
 
 
 def summary(results):

@@ -38,6 +38,7 @@ PURPOSES = {
     "run": Purpose("run.txt", packages=("base", "vm"), **NEW),
     "molecule": Purpose("molecule.txt", packages=("base", "vm"), **NEW),
     "unit": Purpose("unit.txt", packages=("base", "units"), **NEW),
+    "page": Purpose("page.txt", packages=("base", "page"), **NEW),
     # The oldest Pythons of managed hosts, for unit tests of modules.
     "target216": Purpose("target.txt", ("3.6", "3.7", "3.8"), "3.8", optional=True),
 }

@@ -25,15 +25,16 @@ def run(args, policy):
         values = [router.values()]
         inventory = Path(folder, "inventory.yml")
         inventory.write_text(router.inventory())
-        ansible = ["--inventory", str(inventory), "--extra-vars", f"@{policy}", *args.arguments]
+        report_to = ["--extra-vars", f"conntrack_drift_directory={folder}/report"]
+        ansible = ["--inventory", str(inventory), "--extra-vars", f"@{policy}", *report_to, *args.arguments]
         say(f"tuning it: ansible-playbook netfleet.conntrack.tune, with {min(str(policy), os.path.relpath(policy), key=len)}")
-        playbook.play("tune", ansible, Path(folder, "tune.log"))
+        playbook.play("tune", ansible, Path(folder, "tune.log"), fine=[0])
         values.append(router.values())
         say("rebooting it")
         router.reboot()
         values.append(router.values())
         say("looking whether anything is left to do: ansible-playbook netfleet.conntrack.plan")
-        plan = playbook.play("plan", ansible, Path(folder, "plan.log"))
+        plan = playbook.play("plan", ansible, Path(folder, "plan.log"), fine=[0, 2])
     return report(names, values, plan)
 
 
@@ -50,10 +51,11 @@ def report(names, values, plan):
     print(f"\n{table(('setting', 'before', 'after', 'after reboot', ''), rows)}\n")
     if not values[0]:
         print(f"{LOADED}.")
-    left = [change for changes in plan.changes.values() for change in changes]
+    left = [change["name"] for changes in plan.changes.values() for change in changes]
+    left += [text for texts in plan.odd.values() for text in texts]
     print(f"After the reboot {verdict(lost, left)}.\n")
     print("\n".join(map(facts.text, plan.facts.values())))
-    return 1 if lost or left else 0
+    return 1 if lost or left or plan.status else 0
 
 
 def row(name, values):
@@ -65,5 +67,5 @@ def verdict(lost, left):
     if lost:
         return f"these are lost: {', '.join(lost)}"
     if left:
-        return f"every value holds, and yet there is something to change: {', '.join(change['name'] for change in left)}"
+        return f"every value holds, and yet there is something to change: {', '.join(left)}"
     return "every value holds, and nothing is left to change"

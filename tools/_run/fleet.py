@@ -12,9 +12,12 @@ def run(args):
     """Apply the policy, or with --check say what it would change; return ansible-playbook's status."""
     policy = ["--extra-vars", f"@{args.policy}"] if args.policy else []
     outcome = playbook.play("plan" if args.check else "tune", ["--inventory", args.inventory, *policy, *args.arguments])
-    for host in sorted({*outcome.changes, *outcome.facts}):
+    for host in sorted({*outcome.changes, *outcome.facts, *outcome.odd}):
         print(f"\n== {host}\n")
-        print(changes(outcome.changes.get(host, []), args.check))
+        if host in outcome.changes:
+            print(changes(outcome.changes[host], args.check))
+        if outcome.odd.get(host):
+            print("\n".join(["not as wanted, or not to be told:", *dict.fromkeys(outcome.odd[host])]))
         if host in outcome.facts:
             print(f"\n{facts.text(outcome.facts[host])}")
     return outcome.status

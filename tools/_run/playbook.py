@@ -13,31 +13,36 @@ from typing import NamedTuple
 from .progress import RunError, say
 
 CALLBACKS = Path(__file__).parent / "callbacks"
-MODULES = ("netfleet.conntrack.settings", "netfleet.conntrack.early_load")
+CHANGES, LOOKS = "netfleet.conntrack.policy", "netfleet.conntrack.drift_info"
+ANY = range(256)
 
 
 class Outcome(NamedTuple):
     """What a playbook brought about."""
 
     status: int
-    changes: dict  # host -> list of the modules' changes
+    changes: dict  # host -> list of the changes that were made, or in a check run would be
     facts: dict  # host -> the facts
+    odd: dict  # host -> texts: what is not as wanted, or why that cannot be told
 
 
-def play(name, arguments, folded=None):
-    """Run a playbook; its output is shown as it comes or, ``folded`` into a file, as one line a task."""
+def play(name, arguments, folded=None, fine=ANY):
+    """Run a playbook; its output is shown as it comes or, ``folded`` into a file, as one line a task.
+
+    Raises RunError where it ends with another status than those that are ``fine``.
+    """
     reading, writing = os.pipe()
     command = ["ansible-playbook", f"netfleet.conntrack.{name}", *arguments]
     with open(reading, encoding="utf-8") as events, open(folded or os.devnull, "wb") as log:
         output = {"stdout": log, "stderr": log} if folded else {}
         with subprocess.Popen(command, env=environment(writing), pass_fds=[writing], **output) as process:
             os.close(writing)
-            outcome = Outcome(0, {}, {})
+            outcome = Outcome(0, {}, {}, {})
             for line in events:
                 take(outcome, json.loads(line), say if folded else quiet)
         outcome = outcome._replace(status=process.returncode)
-    if folded and outcome.status:
-        raise RunError(f"{' '.join(command)}: exit status {outcome.status}\n{Path(folded).read_text(errors='replace')}")
+    if outcome.status not in fine:
+        raise RunError(f"{' '.join(command)}: exit status {outcome.status}\n{Path(folded).read_text(errors='replace') if folded else ''}")
     return outcome
 
 
@@ -58,12 +63,23 @@ def take(outcome, event, tell):
             tell(f"  {event['name']}")
         return
     host, result = event["host"], event["result"]
-    if event["action"] in MODULES:
+    if event["action"] == CHANGES and event["status"] in ("failed", "unreachable"):
+        outcome.odd.setdefault(host, []).append(f"{event['status']}: {result.get('msg', '')}")
+    elif event["action"] == CHANGES:
         outcome.changes.setdefault(host, []).extend(result.get("changes", []))
         tell(f"    {event['status']}{count(result.get('changes', []))}")
-    facts = result.get("ansible_facts", {}).get("netfleet_conntrack")
-    if facts:
-        outcome.facts[host] = facts
+    elif event["action"] == LOOKS:
+        outcome.odd.setdefault(host, []).extend(odd(event["status"], result))
+        outcome.facts.update({host: result["facts"]} if result.get("facts") else {})
+
+
+def odd(status, result):
+    """Yield what a look at a host finds not to be as wanted, or why nothing was found."""
+    if status in ("failed", "unreachable"):
+        yield f"{status}: {result.get('msg', '')}"
+    for row in result.get("differences", []):
+        yield f"{row['part']} {row['name']} ({row['layer']}): {row['why']}"
+    yield from result.get("problems", [])
 
 
 def count(changes):

@@ -114,7 +114,7 @@ DRIFTS = (
     drift("management path gone", f"for way in in out; do nft flush chain {INET} management_$way; nft delete chain {INET} management_$way; done",
           ("management_gone", "management")),
     drift("management path altered", f"nft flush chain {INET} management_in", ("management_altered", "management")),
-    drift("a chain of others in our table", f"nft add chain {INET} mine", ("stranger_in_table", "mine")),
+    drift("a chain of others in our table", f"nft add chain {INET} mine", ("stranger_in_table", "chain mine")),
     drift("a SNAT rule gone", f"nft delete rule {OURS} postrouting handle {of_rule('mail')}", ("rule_missing", "mail")),
     drift("a SNAT rule changed", f"nft replace rule {OURS} postrouting handle {of_rule('lan')} oifname eth9 ip saddr 10.16.0.0/16 masquerade comment lan",
           ("rule_changed", "lan")),
@@ -139,5 +139,5 @@ DRIFTS = (
     # Rules of others
     drift("a rule of others loaded again by its owner", f"{OWNER}", ("foreign_not_random", "*"), clean="nft delete table ip owner", policy="foreign"),
     # Nothing of ours is wanted at boot
-    drift("our file where none is wanted", f"echo {KEY}udp_timeout=20 >{SYSCTL}", ("sysctl_file_left", SYSCTL), policy="now"),
+    drift("our file where none is wanted", f"echo {KEY}udp_timeout=20 >{SYSCTL}", ("sysctl_file_left", SYSCTL), policy="unkept"),
 )

@@ -16,7 +16,7 @@ import os
 
 from ansible.plugins.callback import CallbackBase
 
-KEPT = ("changes", "msg", "ansible_facts", "warnings")
+KEPT = ("changes", "msg", "facts", "differences", "problems")
 
 
 class CallbackModule(CallbackBase):

@@ -108,7 +108,8 @@ CASES = {
     "built in": ({"table": {"expect_hashsize": 512}}, {"builtin": True}, r"nf_conntrack.expect_hashsize="),
     "removed": ({"timeouts": {"dccp_timeout_open": 9}}, {"kernel": "6.17.1"}, r"dccp_timeout_open: it was removed in Linux 6.17"),
     "not yet": ({"timeouts": {"gre_timeout": 60}}, {"kernel": "5.3.0", "settings": {"max": {"running": 5}}}, "it came with Linux 5.4"),
-    "not yet in a rule": ({"snat": {"rules": [{"name": "a", "in_interface": "lan0", "to": "masquerade"}]}}, {"kernel": "5.4.0"}, r"rules\[0\].in_interface: Linux 5.5"),
+    "not yet in a rule": (
+        {"snat": {"rules": [{"name": "a", "in_interface": "lan0", "to": "masquerade"}]}}, {"kernel": "5.4.0"}, r"rules\[0\].in_interface: Linux 5.5"),
 }
 
 
@@ -174,7 +175,8 @@ def test_facts_that_tell_nothing_are_none(facts):
 def test_facts_of_wrong_types_are_not_known(value):
     names = ("kernel", "mem_total", "cpus", "page_size", "count", "memory", "settings", "namespace", "builtin", "table", "values")
     for name in names:
-        for known in (_offline_host.of_facts(dict(FACTS, **{name: value})), _offline_host.of_report({"hosts": [dict(FACTS, name="r1", **{name: value})]}, "r1")):
+        facts = dict(FACTS, name="r1", **{name: value})
+        for known in (_offline_host.of_facts(facts), _offline_host.of_report({"hosts": [facts]}, "r1")):
             assert _offline.check(dict(AUTO, profile="nat_gateway"), known)["problems"] == [], (name, known)
 
 
