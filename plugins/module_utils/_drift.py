@@ -55,7 +55,7 @@ def compared(host, given, headroom=False):
     return {
         "schema_version": SCHEMA_VERSION,
         "status": DRIFT if differences else UNKNOWN if plan.refusals else CLEAN,
-        "values": [dict(value._asdict()) for value in values],
+        "compared": [dict(value._asdict()) for value in values],
         "differences": [dict(each._asdict()) for each in _told_once(differences)],
         "problems": list(plan.refusals),
         "policy": told["policy"],

@@ -69,7 +69,7 @@ status:
   returned: success
   type: str
   sample: drift
-values:
+compared:
   description: What the document asks for, three ways; a value, a rule, or a group of rules each.
   returned: success
   type: list

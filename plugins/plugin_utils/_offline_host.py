@@ -87,7 +87,7 @@ def of_report(report, name):
     for host in _rows(_dict(report).get("hosts")):
         if host.get("name") == name and _release(host):
             table = _dict(host.get("table"))
-            rows = [row for row in _rows(host.get("values")) if row.get("part") == _settings.NAME and row.get("name") in BY_NAME]
+            rows = [row for row in _rows(host.get("compared")) if row.get("part") == _settings.NAME and row.get("name") in BY_NAME]
             running = dict({row["name"]: _number(row.get("running")) for row in rows}, max=_number(table.get("max")), buckets=_number(table.get("buckets")))
             found = _known(host, table, "report of %s" % str(report.get("written"))[:40], running)
             return found._replace(entry_bytes=_entry_bytes(table))

@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 KEY = ("part", "name", "layer", "kind")  # what makes two differences the same one
 MUCH = 0.8  # of the ports that there are
 SHOWN = 10  # uses of ports that are told of a host
-UNUSED = ("values", "snat", "history", "findings", "owners", "policy")  # what of an earlier report nobody asks for
+UNUSED = ("compared", "snat", "history", "findings", "owners", "policy")  # what of an earlier report nobody asks for
 PORTS_FILLING = {
     "id": "snat_ports_filling",
     "meaning": "Towards this destination most of the ports are taken that source NAT may choose among; when none is left, new connections there are "

@@ -22,7 +22,7 @@ MISSHAPEN = "its result is not what drift_info gives: %s"
 TABLE = ("count", "max", "usage", "buckets", "load_factor")
 NOTHING = {
     "kernel": "", "builtin": None, "namespace": "", "mem_total": None, "cpus": None, "page_size": None, "table": None, "tracking": None,
-    "values": (), "differences": (), "gone": (), "problems": (), "warnings": (), "owners": (), "counters": None, "rates": None, "findings": (),
+    "compared": (), "differences": (), "gone": (), "problems": (), "warnings": (), "owners": (), "counters": None, "rates": None, "findings": (),
     "snat": {"rules": (), "headroom": ()}, "history": (), "days_until_full": None,
 }
 WRITER = {"name": "text", "source": "text", "value": "scalar", "when": "text"}
@@ -84,7 +84,7 @@ def _told(cleaner, looked):
         raise Misshapen(ANOTHER_SCHEMA % cleaner.text(looked.get("schema_version")))
     facts = mapped(looked.get("facts") or {}, "facts")
     found = {
-        "values": _values(cleaner, looked),
+        "compared": _values(cleaner, looked),
         "differences": cleaner.rows(looked.get("differences"), DIFFERENCE, "differences"),
         "problems": cleaner.texts(looked.get("problems"), "problems"),
         "warnings": cleaner.texts(looked.get("warnings"), "warnings"),
@@ -93,7 +93,7 @@ def _told(cleaner, looked):
             "headroom": [cleaner.scalars(row) for row in listed(looked.get("headroom"), "headroom")],
         },
     }
-    found["differences"] = found["differences"] or unexplained(found["values"], ())
+    found["differences"] = found["differences"] or unexplained(found["compared"], ())
     found.update(_facts(cleaner, facts), table=_table(facts, looked.get("memory")))
     found["status"], found["message"] = _verdict(looked.get("status"), found)
     return found
@@ -105,7 +105,7 @@ def _values(cleaner, looked):
         "differs": lambda layers: [layer for layer in LAYERS if layer in listed(layers, "differs")],
         "writers": lambda rows: cleaner.rows(rows, WRITER, "writers"),
     }
-    return cleaner.rows(looked.get("values"), fields, "values")
+    return cleaner.rows(looked.get("compared"), fields, "compared")
 
 
 def unexplained(values, differences):

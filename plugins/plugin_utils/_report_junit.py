@@ -66,9 +66,9 @@ def _case(name, title, outcome="", kind="", message="", text=""):
 def _value_cases(name, host):
     """A case for each value, and for each difference that belongs to none: two outcomes of one case are one too many for some readers."""
     rows = {}
-    for difference in host["differences"] + unexplained(host["values"], host["differences"]):
+    for difference in host["differences"] + unexplained(host["compared"], host["differences"]):
         rows.setdefault((difference["part"], difference["name"]), []).append(difference)
-    values = {(value["part"], value["name"]): value for value in host["values"]}
+    values = {(value["part"], value["name"]): value for value in host["compared"]}
     for place in list(values) + [place for place in rows if place not in values]:
         title, value = "%s.%s" % place, values.get(place)
         if place in rows:

@@ -105,7 +105,7 @@ def _listed(texts):
 
 def _grouped(host):
     """A row for each value that differs."""
-    values = {(value["part"], value["name"]): value for value in host["values"]}
+    values = {(value["part"], value["name"]): value for value in host["compared"]}
     found = {}
     for row in host["differences"]:
         found.setdefault((row["part"], row["name"]), []).append(row)

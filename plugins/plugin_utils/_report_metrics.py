@@ -59,7 +59,7 @@ def _drift(host):
 
 
 def _problems(host):
-    return [({}, len(host["problems"]))] if host["values"] or host["problems"] else ()
+    return [({}, len(host["problems"]))] if host["compared"] or host["problems"] else ()
 
 
 def _tracked(host):

@@ -27,7 +27,8 @@ from ansible_collections.netfleet.conntrack.plugins.plugin_utils._report_page_ma
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 POLICY = (
-    "default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 # Status: its word, what it means, and what a host of it is called.
 STATUSES = (

@@ -37,7 +37,8 @@ def _table(index, host, table):
     memory = size(table["table_bytes"]) + (" (%s)" % percent(table["memory_share"]) if table["memory_share"] is not None else "")
     return {
         "index": index, "name": host["name"], "usage": usage, "share": percent(usage), "level": level(usage), "bar": _bar(usage),
-        "count": number(table["count"]), "max": number(table["max"]), "memory": memory, "days": host["days_until_full"], "until": until(host["days_until_full"]),
+        "count": number(table["count"]), "max": number(table["max"]), "memory": memory, "days": host["days_until_full"],
+        "until": until(host["days_until_full"]),
         "line": _line(host["history"]),
     }
 
@@ -63,8 +64,9 @@ def _line(history):
 def findings(hosts):
     """What has been found, by its id: its meaning once, and each host's evidence in columns. The rarest first."""
     found = {}
-    for index, host, each in ((index, host, each) for index, host in enumerate(hosts) for each in host["findings"]):
-        found.setdefault(each["id"], []).append((index, host["name"], each))
+    for index, host in enumerate(hosts):
+        for each in host["findings"]:
+            found.setdefault(each["id"], []).append((index, host["name"], each))
     return sorted((_finding(name, rows) for name, rows in found.items()), key=lambda group: len(group["rows"]))
 
 
@@ -92,8 +94,8 @@ def rates(hosts):
     """What rose since the last report, a column for each counter that did anywhere; those who lose most packets first."""
     told = _by(hosts, lambda host: host["rates"])
     risen = Counter()
-    for dummy, dummy_host, found in told:
-        risen.update({name: change or 0 for name, change in found["changes"].items()})
+    for row in told:
+        risen.update({name: change or 0 for name, change in row[-1]["changes"].items()})
     heads = [name for name in LOSING if risen.get(name)] + sorted(name for name, sum_ in risen.items() if sum_ and name not in LOSING)
     rows = [_risen(index, host, found, heads) for index, host, found in told if any(found["changes"].get(name) for name in heads)]
     return {
@@ -131,7 +133,8 @@ def rules(hosts):
         for row in host["snat"]["rules"] or ():
             key = tuple(shown(row.get(name)) for name in ("owner", "backend", "match", "to", "ports", "port_selection"))
             found.setdefault(key, {})[index] = host["name"]
-    rows = sorted(({"cells": key, "hosts": list(who), "who": _who(list(who.values()), len(hosts))} for key, who in found.items()), key=lambda row: len(row["hosts"]))
+    rows = [{"cells": key, "hosts": list(who), "who": _who(list(who.values()), len(hosts))} for key, who in found.items()]
+    rows.sort(key=lambda row: len(row["hosts"]))
     return {"rows": rows[:MOST_RULES], "all": len(rows)}
 
 

@@ -12,7 +12,7 @@ from ansible_collections.netfleet.conntrack.plugins.plugin_utils._report_page_te
 
 # The tables that a script makes: title, heads of the columns.
 TABLES = {
-    "values": ("As wanted", ("value", "wanted and running", "at boot", "decided by")),
+    "compared": ("As wanted", ("value", "wanted and running", "at boot", "decided by")),
     "unread": ("Not known", ("value", "wanted", "running", "at boot")),
     "counters": ("Counters", ("counter", "since it began", "since the last report", "a second")),
     "headroom": ("Ports left to source NAT", ("NAT address", "towards", "used", "of", "share")),
@@ -46,7 +46,7 @@ def _cards(index, host, matrix):
     by_key = {}
     for row in host["differences"]:
         by_key.setdefault((row["part"], row["name"]), []).append(row)
-    values = {(row["part"], row["name"]): row for row in host["values"]}
+    values = {(row["part"], row["name"]): row for row in host["compared"]}
     for key, value in values.items():
         if value["differs"] and key not in by_key:
             by_key[key] = [_difference(value, layer) for layer in value["differs"]]
@@ -130,14 +130,15 @@ def _since(host):
 
 
 def _tables(host):
-    fine = [row for row in host["values"] if not row["differs"]]
+    fine = [row for row in host["compared"] if not row["differs"]]
     unread = [row["running"] is None and row["boot"] is None and row["wanted"] is not None for row in fine]
-    yield "unread", [(_called(row), shown(row["wanted"]), shown(row["running"]), shown(row["boot"])) for row, so in zip(fine, unread) if so]
+    yield "unread", [(_called(row), shown(row["wanted"]), shown(row["running"]), shown(row["boot"])) for row, so in zip(fine, unread, strict=True) if so]
     yield "headroom", [_ports(row) for row in host["snat"]["headroom"] or ()]
     yield "counters", _counters(host)
     yield "rules", [_rule(row) for row in host["snat"]["rules"] or ()]
     yield "owners", [tuple(shown(row.get(name)) for name in ("name", "where", "effect")) for row in host["owners"]]
-    yield "values", [(_called(row), shown(row["running"]), _same(row), "; ".join([shown(row["source"])] + _writers(row))) for row, so in zip(fine, unread) if not so]
+    read = [row for row, so in zip(fine, unread, strict=True) if not so]
+    yield "compared", [(_called(row), shown(row["running"]), _same(row), "; ".join([shown(row["source"])] + _writers(row))) for row in read]
 
 
 def _called(row):
@@ -168,4 +169,5 @@ def _counters(host):
 
 def _rule(row):
     place = "%s, table %s, chain %s" % tuple(shown(row.get(name)) for name in ("backend", "table", "chain"))
-    return (*(shown(row.get(name)) for name in ("comment", "match", "to", "ports", "port_selection")), place, shown(row.get("owner")), number(row.get("packets")))
+    words = (shown(row.get(name)) for name in ("comment", "match", "to", "ports", "port_selection"))
+    return (*words, place, shown(row.get("owner")), number(row.get("packets")))

@@ -70,7 +70,7 @@ class Matrix:
             self.columns[place].hosts += 1
         plain = not odd and (self._cheap or not cells)
         absent = Cell(ABSENT)
-        return {"cells": None if plain else [cells.get(place, absent) for place in range(len(self.columns))], "differing": odd, "asked": len(host["values"])}
+        return {"cells": None if plain else [cells.get(place, absent) for place in range(len(self.columns))], "differing": odd, "asked": len(host["compared"])}
 
     def _cells(self, index, host):
         layers, new = {}, set()
@@ -79,7 +79,7 @@ class Matrix:
             if row["new"]:
                 new.add((row["part"], row["name"]))
         found = {}
-        for value in host["values"] + _without_value(host):
+        for value in host["compared"] + _without_value(host):
             key = value["part"], value["name"]
             place, state = self.place(value), _state(value, layers.get(key, ()))
             if place not in found or RANK.index(state) > RANK.index(found[place].state):
@@ -92,7 +92,7 @@ def _names(hosts):
     """Names by part, in the order in which documents have them, each after the one that it follows there."""
     found, seen = {}, set()
     for host in hosts:
-        keys = tuple((row["part"], row["name"]) for row in host["values"] + host["differences"])
+        keys = tuple((row["part"], row["name"]) for row in host["compared"] + host["differences"])
         if keys in seen:
             continue
         seen.add(keys)
@@ -107,7 +107,7 @@ def _names(hosts):
 
 def _without_value(host):
     """What differs and is no value of the document, such as a run that was killed, in the form of a value."""
-    known = {(row["part"], row["name"]) for row in host["values"]}
+    known = {(row["part"], row["name"]) for row in host["compared"]}
     rows = [row for row in host["differences"] if (row["part"], row["name"]) not in known]
     return [_as_value(row) for row in rows]
 

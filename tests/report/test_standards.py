@@ -66,7 +66,7 @@ def test_the_schema_describes_every_name_and_allows_no_others():
 
 # What is done to a host of a good report, so that the schema refuses it.
 SPOILT = (
-    {"status": "fine"}, {"more": 1}, {"values": {}}, {"counters": {"drop": "5"}}, {"history": [[1, 2]]}, {"history": [[1, 2, 3, 4]]}, {"days_until_full": -1},
+    {"status": "fine"}, {"more": 1}, {"compared": {}}, {"counters": {"drop": "5"}}, {"history": [[1, 2]]}, {"history": [[1, 2, 3, 4]]}, {"days_until_full": -1},
     {"differences": [{"part": "settings"}]}, {"table": {"count": 1}}, {"rates": {"seconds": 0, "changes": {}, "per_second": {}}}, {"snat": None},
 )
 

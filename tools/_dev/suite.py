@@ -20,6 +20,7 @@ class Stage(NamedTuple):
     quick: tuple | None = None  # of one that is also part of `make quick`: what is said to it there
 
 
+SCENARIOS = tuple(word for name in ("default", "boot", "nat", "flows", "confirm", "drift") for word in ("-s", name))
 STAGES = (
     Stage("setup", (*DEV, "setup", "all")),
     Stage("lint", (*DEV, "lint"), quick=()),
@@ -31,7 +32,7 @@ STAGES = (
     Stage("integration", (*DEV, "pytest", "tests/integration"), lane="host"),
     Stage("monitoring", (*DEV, "pytest", "tests/monitoring")),
     Stage("report", (*DEV, "in", "page", "python", "-m", "pytest", "tests/report")),
-    Stage("molecule", (*DEV, "in", "molecule", "molecule", "test", "-s", "default", "-s", "boot", "-s", "nat", "-s", "flows", "-s", "confirm", "-s", "drift"), lane="guests"),
+    Stage("molecule", (*DEV, "in", "molecule", "molecule", "test", *SCENARIOS), lane="guests"),
     Stage("run", ("make", "run", f"PYTHON={sys.executable}"), lane="guests"),
 )
 

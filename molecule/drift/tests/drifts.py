@@ -22,7 +22,14 @@ KEY = "net.netfilter.nf_conntrack_"
 HANDLE = "nft -a list table %s | sed -n 's/.*\"%s\".* handle \\([0-9]*\\)$/\\1/p'"
 VALUES = ("acct", "buckets", "expect_hashsize", "max", "tcp_loose", "tcp_timeout_established", "udp_timeout")
 RULES = ("inside", "mail", "lan")
-OWNER = "nft -f - <<'END'\ntable ip owner {\n    chain postrouting {\n        type nat hook postrouting priority 100;\n        oifname \"eth8\" masquerade\n    }\n}\nEND"
+OWNER = """nft -f - <<'END'
+table ip owner {
+    chain postrouting {
+        type nat hook postrouting priority 100;
+        oifname "eth8" masquerade
+    }
+}
+END"""
 # Modules that need others go first, whatever there is of them.
 UNLOAD = """nft flush ruleset
 while grep -q '^nf_conntrack ' /proc/modules; do
@@ -119,8 +126,8 @@ DRIFTS = (
     drift("a SNAT rule changed", f"nft replace rule {OURS} postrouting handle {of_rule('lan')} oifname eth9 ip saddr 10.16.0.0/16 masquerade comment lan",
           ("rule_changed", "lan")),
     drift("a SNAT rule added", f"nft add rule {OURS} postrouting oifname eth9 masquerade comment more", ("rule_unwanted", "more")),
-    drift("SNAT rules in another order",
-          f"nft delete rule {OURS} postrouting handle {of_rule('inside')}; nft add rule {OURS} postrouting ip daddr 10.0.0.0/8 counter snat to ip saddr comment inside",
+    drift("SNAT rules in another order", f"nft delete rule {OURS} postrouting handle {of_rule('inside')}; "
+          f"nft add rule {OURS} postrouting ip daddr 10.0.0.0/8 counter snat to ip saddr comment inside",
           ("rules_reordered", "order")),
     drift("the SNAT table gone", f"nft delete table {OURS}", *[("rule_missing", name) for name in RULES]),
     drift("every rule flushed", "nft flush ruleset", ("hooks_gone", "hooks"), ("management_gone", "management"), *[("rule_missing", name) for name in RULES]),

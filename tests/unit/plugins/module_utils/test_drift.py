@@ -37,7 +37,7 @@ def kinds(found):
 
 
 def told(found, name):
-    return next(value for value in found["values"] if value["name"] == name)
+    return next(value for value in found["compared"] if value["name"] == name)
 
 
 @pytest.mark.parametrize("name", [MODULAR, UNLOADED])
@@ -47,10 +47,10 @@ def test_a_host_as_wanted_is_clean_and_every_value_is_told_three_ways(name, tmp_
     found = drift(host)
     assert (found["status"], found["differences"], found["problems"]) == ("clean", [], [])
     assert recorded.snapshot(host) == before
-    for value in found["values"]:
+    for value in found["compared"]:
         assert (value["running"], value["boot"], value["differs"]) == (value["wanted"], value["wanted"], ()), value
         assert value["source"]
-    assert [value["name"] for value in found["values"]] == ["buckets", "max", "icmp_timeout", "udp_timeout", "hooks"]
+    assert [value["name"] for value in found["compared"]] == ["buckets", "max", "icmp_timeout", "udp_timeout", "hooks"]
     assert found["facts"]["mem_total"] and found["policy"]["table"]["max"] == 8192
 
 

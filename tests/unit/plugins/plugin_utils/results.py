@@ -109,7 +109,7 @@ def _hostile(index, seed, ago):
     for number, row in enumerate(found["differences"]):
         row.update(source=HOSTILE[number % len(HOSTILE)], why=HOSTILE[(number + 3) % len(HOSTILE)])
     found["differences"][-1]["found"] = HOSTILE[-1]
-    for number, row in enumerate(found["values"]):
+    for number, row in enumerate(found["compared"]):
         row["source"] = HOSTILE[number % len(HOSTILE)]
     found["problems"] = found["warnings"] = list(HOSTILE)
     for number, rule in enumerate(found["facts"]["snat_rules"]):
@@ -132,7 +132,7 @@ def _absent(dummy_index, dummy_seed, dummy_ago):
 
 def _unread(index, seed, ago):
     found = _looked(index, seed, ago, ())
-    for row in found["values"][-5:]:
+    for row in found["compared"][-5:]:
         row.update(running=None, boot=None, source="")
     return dict(found, status="unknown", problems=["cannot read the rules: nft list ruleset: Operation not permitted"])
 
@@ -142,7 +142,7 @@ def _container(index, seed, ago):
     found = _looked(index, seed, ago, ())
     facts = {"schema_version": 1, "available": False, "error": "cannot read /proc/sys/net/netfilter: not this namespace", "builtin": False,
              "kernel": KERNELS[0], "namespace": "other", "settings": {}, "owners": [], "snat_rules": [], "counters": {"total": {}, "cpus": []}}
-    return dict(found, status="unknown", facts=facts, headroom=None, memory=None, values=[], problems=["table.max: this is a container"])
+    return dict(found, status="unknown", facts=facts, headroom=None, memory=None, compared=[], problems=["table.max: this is a container"])
 
 
 def _foreign(index, seed, ago):
@@ -150,7 +150,7 @@ def _foreign(index, seed, ago):
     found = _looked(index, seed, ago, DRIFTS[1:2])
     writers = [{"name": "ufw", "source": "/etc/ufw/sysctl.conf:12", "value": 65536, "when": "always"}]
     writers.append({"name": "tuned", "source": "/etc/tuned/site/tuned.conf:4", "value": 1048576, "when": "if it was lower"})
-    next(row for row in found["values"] if row["name"] == "max")["writers"] = writers
+    next(row for row in found["compared"] if row["name"] == "max")["writers"] = writers
     found["warnings"] = ["ufw writes net.netfilter.nf_conntrack_max = 65536 whenever it starts (/etc/ufw/sysctl.conf:12)"]
     return found
 
@@ -171,7 +171,7 @@ def _looked(index, seed, ago, drifts):
     values = _values(mem_total)
     differences = [_differ(values, drift) for drift in drifts]
     return {
-        "changed": False, "schema_version": 1, "status": "drift" if drifts else "clean", "values": values, "differences": differences, "problems": [],
+        "changed": False, "schema_version": 1, "status": "drift" if drifts else "clean", "compared": values, "differences": differences, "problems": [],
         "policy": {"profile": "nat_gateway", "table": {"max": "auto", "memory_share": 0.1}},
         "memory": {"entry_bytes": 320, "table_bytes": 176160768, "share": round(176160768 / mem_total, 4)},
         "facts": _facts(index, seed, ago, mem_total), "headroom": _headroom(rng), "warnings": [],

@@ -173,7 +173,7 @@ def test_facts_that_tell_nothing_are_none(facts):
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:9])
 def test_facts_of_wrong_types_are_not_known(value):
-    names = ("kernel", "mem_total", "cpus", "page_size", "count", "memory", "settings", "namespace", "builtin", "table", "values")
+    names = ("kernel", "mem_total", "cpus", "page_size", "count", "memory", "settings", "namespace", "builtin", "table", "compared")
     for name in names:
         facts = dict(FACTS, name="r1", **{name: value})
         for known in (_offline_host.of_facts(facts), _offline_host.of_report({"hosts": [facts]}, "r1")):

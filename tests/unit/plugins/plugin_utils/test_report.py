@@ -14,10 +14,12 @@ from ansible_collections.netfleet.conntrack.tests.unit.plugins.plugin_utils impo
 
 NOW, DAY = results.NOW, results.DAY
 CLEAN = results.results(1)["r1.example.net"]
-CLEAN = dict(CLEAN, values=CLEAN["values"][:3])
+CLEAN = dict(CLEAN, compared=CLEAN["compared"][:3])
 DIFFERENCE = {"part": "settings", "name": "max", "layer": "running", "kind": "running_value", "wanted": 2, "found": 1, "source": "", "why": "by hand"}
 FAILED = {"failed": True, "msg": "no root"}
 AWAY = {"unreachable": True, "msg": "no route"}
+
+
 def build(rows, **more):
     return _report.build(rows, NOW, **more)
 
@@ -42,9 +44,9 @@ STATUSES = (
     (dict(CLEAN, status="fine"), "unknown", "gives no reason"),
     (dict(CLEAN, schema_version=2), "unknown", "schema_version 2"),
     ({}, "unknown", "schema_version"),
-    (dict(CLEAN, values="none"), "unknown", "values is no list"),
+    (dict(CLEAN, compared="none"), "unknown", "compared is no list"),
     (dict(CLEAN, differences=["max"]), "unknown", "differences has what is no mapping"),
-    (dict(CLEAN, values=[dict(CLEAN["values"][0], differs="running")]), "unknown", "differs is no list"),
+    (dict(CLEAN, compared=[dict(CLEAN["compared"][0], differs="running")]), "unknown", "differs is no list"),
     (dict(CLEAN, facts=[1]), "unknown", "facts has what is no mapping"),
     (dict(CLEAN, problems=["a"] * 10001), "unknown", "problems has over 10000 rows"),
     (dict(CLEAN, problems=["x" * 4000] * 1100), "unknown", "its texts have over 4194304 characters"),
@@ -64,8 +66,8 @@ def test_a_host_is_clean_only_where_it_says_so_and_nothing_differs(looked, statu
 
 
 def test_a_value_that_differs_makes_a_difference_even_if_no_row_tells_of_it():
-    values = [dict(CLEAN["values"][0], running=1, differs=["running"])] + CLEAN["values"][1:]
-    row = only(dict(CLEAN, values=values))["differences"][0]
+    values = [dict(CLEAN["compared"][0], running=1, differs=["running"])] + CLEAN["compared"][1:]
+    row = only(dict(CLEAN, compared=values))["differences"][0]
     assert (row["name"], row["layer"], row["found"], row["kind"]) == (values[0]["name"], "running", 1, "unexplained")
 
 

@@ -37,7 +37,7 @@ def test_the_report_before_is_read_less_what_nobody_compares(tmp_path):
     path = _report_files.write(Host(), str(tmp_path), ["json"], REPORT)[0]
     report, warning = _report_files.previous(Host(), path, False)
     assert warning == "" and [host["differences"] for host in report["hosts"]] == [host["differences"] for host in REPORT["hosts"]]
-    assert "values" not in report["hosts"][0]
+    assert "compared" not in report["hosts"][0]
 
 
 @pytest.mark.parametrize("text", ("", "{", "[]", "null", '{"schema_version": 2}', "[" * 100000, '{"schema_version": 1, "written": "yesterday"}', "\udcff"))

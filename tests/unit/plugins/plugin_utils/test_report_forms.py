@@ -44,11 +44,11 @@ def test_junit_has_a_suite_for_each_host_and_counts_its_cases():
 def test_junit_has_a_failure_for_each_value_that_differs_and_an_error_for_each_host_that_could_not_be_read():
     for name, host in HOSTS.items():
         differing = {"%s.%s" % (row["part"], row["name"]) for row in host["differences"]}
-        differing |= {"%s.%s" % (row["part"], row["name"]) for row in host["values"] if row["differs"]}
+        differing |= {"%s.%s" % (row["part"], row["name"]) for row in host["compared"] if row["differs"]}
         assert set(cases(name, "failure")) == differing
         assert list(cases(name, "error")) == (["read"] if host["status"] in ("unknown", "unreachable") else [])
         titles = [case.get("name") for case in SUITES[name].findall("testcase")]
-        assert len(set(titles)) == len(titles) and {"read"} | {"%s.%s" % (row["part"], row["name"]) for row in host["values"]} <= set(titles)
+        assert len(set(titles)) == len(titles) and {"read"} | {"%s.%s" % (row["part"], row["name"]) for row in host["compared"]} <= set(titles)
 
 
 def test_a_failure_tells_wanted_found_source_and_why():
@@ -64,13 +64,13 @@ def test_a_failure_tells_wanted_found_source_and_why():
 def test_a_rule_that_is_not_loaded_at_boot_fails_with_the_unit_that_loads_it():
     rule = {"part": "snat", "name": "lan", "wanted": "a", "running": "a", "boot": "disabled", "source": "x.service", "differs": ["boot"]}
     unit = {"part": "early_load", "name": "x.service", "layer": "boot", "kind": "unit_disabled", "wanted": "enabled", "found": "disabled"}
-    looked = dict(results.results(1)["r1.example.net"], values=[rule], differences=[unit])
+    looked = dict(results.results(1)["r1.example.net"], compared=[rule], differences=[unit])
     suite = ET.fromstring(_report_junit.render(_report.build({"r1": looked}, results.NOW)))[0]
     assert [(case.get("name"), len(case)) for case in suite.findall("testcase")] == [("read", 0), ("snat.lan", 1), ("early_load.x.service", 1)]
 
 
 def test_what_an_unknown_host_did_not_tell_is_skipped_and_not_passed():
-    unread = [row for row in HOSTS["r6.example.net"]["values"] if row["running"] is None]
+    unread = [row for row in HOSTS["r6.example.net"]["compared"] if row["running"] is None]
     assert len(cases("r6.example.net", "skipped")) == len(unread) > 0
 
 
@@ -132,7 +132,7 @@ def test_every_form_can_be_written_and_read_whatever_hosts_say(texts):
     name, value, source, why, message = texts
     row = {"part": "settings", "name": value, "layer": "boot", "kind": why, "wanted": value, "found": message, "source": source, "why": why}
     looked = dict(results.results(1)["r1.example.net"], differences=[row], problems=texts, warnings=texts)
-    looked["values"] = [dict(row, running=source, boot=why, differs=["boot"])]
+    looked["compared"] = [dict(row, running=source, boot=why, differs=["boot"])]
     report = _report.build({name: looked, "failed": {"failed": True, "msg": message}}, results.NOW, title=why)
     for form in (_report_json, _report_junit, _report_markdown):
         form.render(report).encode()

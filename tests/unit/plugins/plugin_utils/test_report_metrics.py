@@ -150,7 +150,7 @@ def test_what_is_no_number_is_left_out(value):
     assert names == HELD_BACK - {"report_info", "report_hosts"} | {"drift", "problems", "tracked"}
 
 
-@pytest.mark.parametrize("name", ["facts", "headroom", "differences", "problems", "values", "status"])
+@pytest.mark.parametrize("name", ["facts", "headroom", "differences", "problems", "compared", "status"])
 @pytest.mark.parametrize("value", [None, 5, "text", ["text", None], {"a": 1}, [{"a": []}]])
 def test_a_result_of_any_shape_is_told(name, value):
     assert one(of(dict(clean(), **{name: value})), "report_timestamp_seconds") == 5
