@@ -12,7 +12,7 @@ from ansible_collections.netfleet.conntrack.plugins.plugin_utils._report_page_te
 
 FULL, FILLING = 0.9, 0.75
 WIDTH, HEIGHT, POINTS = 120, 24, 30  # of the line of a history
-MOST_PORTS, MOST_RULES, NAMED = 200, 100, 3
+MOST_PORTS, MOST_RULES, MOST_RISEN, NAMED = 200, 100, 200, 3
 # Packets are lost when these rise; of the others some do on a healthy router.
 LOSING = ("drop", "insert_failed", "early_drop", "chain_toolong")
 
@@ -98,8 +98,9 @@ def rates(hosts):
         risen.update({name: change or 0 for name, change in row[-1]["changes"].items()})
     heads = [name for name in LOSING if risen.get(name)] + sorted(name for name, sum_ in risen.items() if sum_ and name not in LOSING)
     rows = [_risen(index, host, found, heads) for index, host, found in told if any(found["changes"].get(name) for name in heads)]
+    rows.sort(key=lambda row: -row["lost"])
     return {
-        "heads": [(name, name in LOSING) for name in heads], "rows": sorted(rows, key=lambda row: -row["lost"]), "quiet": len(told) - len(rows),
+        "heads": [(name, name in LOSING) for name in heads], "rows": rows[:MOST_RISEN], "all": len(rows), "quiet": len(told) - len(rows),
         "untold": len(hosts) - len(told),
     }
 

@@ -38,6 +38,7 @@ systemctl list-units --all --plain --no-legend 'netfleet*'
 """
 ATTEMPT = 5  # seconds for a new connection
 GONE = 255  # ssh's own status
+PENALTY = 60  # seconds for which a server may refuse (PerSourcePenalties of sshd_config)
 
 
 class Session:
@@ -80,7 +81,12 @@ class Router:
         return subprocess.run(self.guest.ssh(command), input=text, capture_output=True, text=True, timeout=seconds, check=False)
 
     def out(self, command, text=None):
+        """What a command prints. An SSH server that penalizes an address for earlier attempts closes before it runs anything."""
+        deadline = time.monotonic() + PENALTY
         done = self.run(command, text=text)
+        while done.returncode == GONE and "kex_exchange_identification" in done.stderr and time.monotonic() < deadline:
+            time.sleep(1)
+            done = self.run(command, text=text)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

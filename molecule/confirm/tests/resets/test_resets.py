@@ -5,7 +5,8 @@
 """Machines that are reset in the midst of a run: the old state or the new one, at once or after the next run.
 
 Each router goes to and fro between two policies and is reset on every way, each time before another sync, rename, removal or
-command. NETFLEET_RESETS: how many points, spread over all routers and all of the way; `all`: each point, on one of the routers.
+command. NETFLEET_RESETS: how many points, spread over all routers and all of the way; `all`: each point, on one of the routers;
+`there/35 back/2`: these.
 """
 
 import itertools
@@ -76,8 +77,9 @@ def rows(routers):
     def ways(name):
         """Each policy to go to, and the point of the reset, for this router."""
         lengths = {policy: len(points) for policy, points in shuttles[name].points.items()}
-        if MANY == "all":
+        if not MANY.isdecimal():
             every = [(policy, point) for policy, length in lengths.items() for point in range(1, length + 1)]
+            every = every if MANY == "all" else [way for way in every if "%s/%d" % way in MANY.split()]
             return every[names.index(name)::len(names)]
         number = int(MANY) // len(names)
         shares = [(each + (names.index(name) + 0.5) / len(names)) / number for each in range(number)]
