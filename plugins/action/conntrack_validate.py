@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.netfleet.conntrack.plugins.module_utils._change import ConntrackError
 from ansible_collections.netfleet.conntrack.plugins.module_utils._host import Host
-from ansible_collections.netfleet.conntrack.plugins.plugin_utils import _offline, _offline_host
+from ansible_collections.netfleet.conntrack.plugins.plugin_utils import _offline, _offline_host, _report_json
 
 VARIABLE = "conntrack_policy"
 SPEC = {"document": {"type": "raw"}, "facts": {"type": "dict"}, "report": {"type": "path"}}
@@ -55,19 +55,19 @@ class ActionModule(ActionBase):
             found = _offline_host.of_facts(_plain(facts))
             if found:
                 return found
-        return _offline_host.of_report(_read(args["report"]), task_vars["inventory_hostname"]) if args["report"] else None
+        return _of_report(args["report"], task_vars["inventory_hostname"]) if args["report"] else None
 
 
-def _read(path):
-    """An earlier report; a path that is no absolute one begins where ansible-playbook was started."""
+def _of_report(path, name):
+    """What an earlier report tells of a host; a path that is no absolute one begins where ansible-playbook was started."""
     try:
         text = Host().read(os.path.abspath(path))
-        found = None if text is None else json.loads(text)
+        found = None if text is None else _report_json.of_host(text, name)
     except (ConntrackError, OSError, ValueError) as error:
         raise AnsibleActionFail(NO_REPORT % (path, "is no JSON" if isinstance(error, ValueError) else "cannot be read: %s" % error)) from error
     if not isinstance(found, dict) or not isinstance(found.get("hosts"), list):
         raise AnsibleActionFail(NO_REPORT % (path, "is not there" if text is None else "is no report"))
-    return found
+    return _offline_host.of_report(found, name)
 
 
 def _plain(value):

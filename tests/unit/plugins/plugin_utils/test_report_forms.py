@@ -138,3 +138,11 @@ def test_every_form_can_be_written_and_read_whatever_hosts_say(texts):
         form.render(report).encode()
     suites = ET.fromstring(_report_junit.render(report).encode())
     assert [len(suite.findall("testcase")) for suite in suites] == [2, 1]
+
+
+@pytest.mark.parametrize("name", [*HOSTS, "nobody"])
+def test_one_host_of_the_json_is_read_alone_and_as_the_whole_has_it(name):
+    report = json.loads(_report_json.render(results.report(len(HOSTS))))
+    alone = _report_json.of_host(_report_json.render(report), name)
+    assert alone == dict(report, hosts=[host for host in report["hosts"] if host["name"] == name])
+    assert _report_json.of_host(json.dumps(report, indent=1), name) == report
