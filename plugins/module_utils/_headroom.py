@@ -131,12 +131,13 @@ def available(rules, protocol, address):
     """How many ports there are for one destination, of what all rules that give this address may choose."""
     if protocol in WITH_IDS:
         return IDS
-    ranges = [row.nat.ports or (FIRST, LAST) for row in rules if _gives(row, address)]
+    ranges = [row.nat.ports or (FIRST, LAST) for row in rules if gives(row, address)]
     ports = set().union(*(range(first, last + 1) for first, last in set(ranges)))
     return len(ports) or LAST - FIRST + 1
 
 
-def _gives(row, address):
+def gives(row, address):
+    """Tell whether a rule may give an address."""
     if untouchable(row) or VERSIONS.get(row.family, address.version) != address.version:
         return False
     if row.nat.to == MASQUERADE:
