@@ -195,7 +195,7 @@ class Host:
 
     def _make_folder(self, path):
         if not os.path.isdir(self.root + path):
-            os.makedirs(self.root + path, 0o755)
+            os.makedirs(self.root + path, 0o755, exist_ok=True)  # another process may make it as well
             self._sync_folder(os.path.dirname(path))
 
     def _write_synced(self, path, text, mode):
